@@ -49,8 +49,8 @@ export interface WeightSource {
   readonly byteLength: number;
   /** Reads `length` bytes at `offset` of the tensor. The result is only valid until the next read. */
   read(offset: number, length: number): Promise<Uint8Array>;
-  /** As `read`, at once; present where the source can. */
-  readSync?(offset: number, length: number): Uint8Array;
+  /** Fills `into` from `offset`, at once and without garbage; present where the source can. */
+  readSync?(offset: number, into: Uint8Array): void;
 }
 
 /** A weight that a backend holds. Opaque. */

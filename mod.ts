@@ -1,0 +1,26 @@
+/**
+ * LLMForge: language-model inference as a module.
+ *
+ * ```ts
+ * import { load } from "@llmforge/llmforge";
+ * await using model = await load();
+ * for await (const chunk of model.generate("Once upon a time", { maxTokens: 8 })) console.log(chunk.text);
+ * ```
+ *
+ * @module
+ */
+export { load, type LoadOptions } from "./src/load.ts";
+export { Model, type Score } from "./src/model.ts";
+export {
+  type Chunk,
+  type FinishReason,
+  type GenerateOptions,
+  Generation,
+  type GenerationStats,
+} from "./src/generate/generation.ts";
+export type { SamplingOptions } from "./src/sampling/sampler.ts";
+export type { BackendChoice, BackendReport } from "./src/backends/select.ts";
+export { NaiveTokenizer } from "./src/tokenizer/naive.ts";
+export type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from "./src/tokenizer/tokenizer.ts";
+export type { ChatMessage } from "./src/tokenizer/chat_template.ts";
+export * from "./src/errors.ts";

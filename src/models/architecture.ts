@@ -1,0 +1,58 @@
+/**
+ * What an architecture is: its names, its configuration, the names of its weights, and the Program of one step.
+ *
+ * @module
+ */
+import type { DecoderInputs } from "../nn/decoder.ts";
+import type { Recorder, Ref } from "../program/recorder.ts";
+import type { DType } from "../tensor/dtype.ts";
+import type { DecoderConfig } from "./config.ts";
+
+/** What a file says about its model, whatever its format. */
+export interface ModelMetadata {
+  /** Names follow GGUF or Hugging Face. */
+  readonly naming: "gguf" | "hugging_face";
+  /** GGUF metadata, or the fields of `config.json`. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** Shape of a tensor, where the file has it. */
+  shapeOf(tensor: string): readonly number[] | undefined;
+  /** Elements of a small tensor that the file carries beside the weights, already read. */
+  readonly smallTensors: ReadonlyMap<string, Float32Array>;
+}
+
+/** Where a weight is in a file and which shape it must have. */
+export interface WeightEntry {
+  /** Name in the Program. */
+  readonly name: string;
+  /** Names it may have in a file, first match wins. */
+  readonly fileNames: readonly string[];
+  /** Shape that the configuration demands. */
+  readonly shape: readonly number[];
+  /** The file may lack it (a bias). */
+  readonly optional?: boolean;
+}
+
+/** Gives the value of a weight, or nothing where an optional one is absent from the file. */
+export interface Weights {
+  /** The weight by its name in the Program. */
+  get(name: string): Ref;
+  /** As `get`, for a weight that the file may lack. */
+  find(name: string): Ref | undefined;
+}
+
+/** The weights of a file by their names in the Program, before they are uploaded. */
+export type WeightTypes = ReadonlyMap<string, { readonly dtype: DType; readonly shape: readonly number[] }>;
+
+/** One architecture: a file in this folder. */
+export interface Architecture {
+  /** `model_type`, GGUF `general.architecture` and Hugging Face class names that mean it. */
+  readonly ids: readonly string[];
+  /** Small tensors to read before the configuration is made (rotary factors). */
+  readonly smallTensors?: readonly string[];
+  /** Reads and checks the configuration. */
+  config(metadata: ModelMetadata): DecoderConfig;
+  /** All weights, with their names in files. */
+  weights(config: DecoderConfig): WeightEntry[];
+  /** Records one step; gives the final hidden states, [rows, hidden], before the head. */
+  build(g: Recorder, weights: Weights, config: DecoderConfig, inputs: DecoderInputs): Ref;
+}
