@@ -64,11 +64,10 @@ export function assertThrows<E extends Error = Error>(
   errorClass?: ErrorClass<E>,
   includes?: string,
 ): E {
-  let error: unknown;
   try {
     fn();
   } catch (caught) {
-    return checkError(error = caught, errorClass, includes);
+    return checkError(caught, errorClass, includes);
   }
   throw new assert_.AssertionError({ message: "expected the function to throw" });
 }

@@ -1,0 +1,70 @@
+/**
+ * What every file format gives: named tensors in a source, metadata, and the JSON files that come with a model.
+ *
+ * @module
+ */
+
+import type { DType } from "../tensor/dtype.ts";
+import type { ByteSource } from "./byte_source.ts";
+
+/** A metadata value: plain, an array of strings or the like, or numbers as a typed array. */
+export type MetadataValue =
+  | number
+  | bigint
+  | boolean
+  | string
+  | MetadataNumbers
+  | readonly MetadataValue[];
+
+/** Arrays of numbers; 64-bit integers are plain arrays of numbers, with a bigint where a number would not be exact. */
+export type MetadataNumbers =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array;
+
+/** One tensor: what it is and where its bytes lie. */
+export interface TensorInfo {
+  /** Name in the file. */
+  readonly name: string;
+  /** Element type. */
+  readonly dtype: DType;
+  /** Dimensions, outermost first, as in PyTorch: `[out, in]`. */
+  readonly shape: readonly number[];
+  /** Bytes that the elements take. */
+  readonly byteLength: number;
+  /** Where they start in `source`; need not be aligned. */
+  readonly offset: number;
+  /** The file that holds them. */
+  readonly source: ByteSource;
+}
+
+/** An open model, checked: every tensor lies inside its file and overlaps no other. */
+export interface ModelFile {
+  /** How the tensors are stored. */
+  readonly format: "gguf" | "safetensors";
+  /** Path, URL or description, as errors name it. */
+  readonly name: string;
+  /** Size of the file, or of all shards together, in bytes. */
+  readonly bytes: number;
+  /** Metadata in the file, by key; no prototype. */
+  readonly metadata: Readonly<Record<string, MetadataValue>>;
+  /** All tensors by name, in the order of the file. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** `config.json` of a folder in Hugging Face layout. */
+  readonly config?: Record<string, unknown>;
+  /** `generation_config.json`, where there is one. */
+  readonly generationConfig?: Record<string, unknown>;
+  /** Reads `tokenizer.json`; absent where there is none. */
+  readonly tokenizerJson?: () => Promise<unknown>;
+  /** Reads `tokenizer_config.json`; absent where there is none. */
+  readonly tokenizerConfig?: () => Promise<unknown>;
+  /** Reads `chat_template.jinja`, which wins over the template in `tokenizer_config.json`; absent where there is none. */
+  readonly chatTemplate?: () => Promise<string>;
+  /** Closes all files. */
+  close(): void;
+}

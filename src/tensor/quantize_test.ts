@@ -1,0 +1,90 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { DTypeError, ShapeError } from "../errors.ts";
+import ops from "../../tests/fixtures/ops.json" with { type: "json" };
+import quant from "../../tests/fixtures/quant.json" with { type: "json" };
+import { byteLength, type DType } from "./dtype.ts";
+import { dequantize, quantize } from "./quantize.ts";
+
+interface Tensor {
+  data: (number | string)[];
+}
+interface QuantizeCase {
+  op: string;
+  name: string;
+  inputs: { x: Tensor };
+  outputs: { dequantized: Tensor };
+  hex: string[];
+}
+
+const floats = (data: (number | string)[]) => Float32Array.from(data, Number);
+const bitsOf = (values: Float32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length);
+const quantized: DType[] = ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1"];
+
+for (const [name, type] of Object.entries(quant.types)) {
+  Deno.test(`${name} blocks have the values that ggml gives them`, () => {
+    for (const { hex, values } of type.blocks) {
+      const out = new Float32Array(values.length);
+      dequantize(name.toLowerCase() as DType, Uint8Array.fromHex(hex), out);
+      assertEquals(bitsOf(out), bitsOf(floats(values)));
+    }
+  });
+}
+
+for (const c of (ops.cases as unknown as QuantizeCase[]).filter((c) => c.op === "quantize")) {
+  Deno.test(`quantize to ${c.name} gives ggml's bytes`, () => {
+    const dtype = c.name.toLowerCase() as DType;
+    const bytes = quantize(dtype, floats(c.inputs.x.data));
+    const rows = bytes.length / c.hex.length;
+    c.hex.forEach((hex, row) =>
+      assertEquals(bytes.subarray(row * rows, (row + 1) * rows).toHex(), hex, `row ${row}`)
+    );
+    const expected = floats(c.outputs.dequantized.data);
+    assertEquals(bitsOf(dequantize(dtype, bytes, new Float32Array(expected.length))), bitsOf(expected));
+  });
+}
+
+Deno.test("a block type is off by at most a step of its block", () => {
+  const steps: Record<string, number> = { q8_0: 254, q4_0: 16, q4_1: 15, q5_0: 32, q5_1: 31 };
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...quantized),
+      fc.array(fc.float({ min: -1000, max: 1000, noNaN: true }), { minLength: 32, maxLength: 32 }),
+      (dtype, values) => {
+        const x = Float32Array.from(values);
+        const y = dequantize(dtype, quantize(dtype, x), new Float32Array(32));
+        const peak = Math.max(...values.map(Math.abs), 2 ** -10);
+        // 2 * peak bounds the range; the slack is the F16 rounding of scale and minimum.
+        const bound = 2 * peak / steps[dtype] + peak * 2 ** -9;
+        for (let i = 0; i < 32; i++) {
+          if (Math.abs(x[i] - y[i]) > bound) throw new Error(`${x[i]} became ${y[i]}`);
+        }
+      },
+    ),
+    { seed: 2, numRuns: 300 },
+  );
+});
+
+Deno.test("infinities and NaN give bytes, not an exception", () => {
+  const odd = new Float32Array(32).fill(1);
+  odd.set([Infinity, -Infinity, NaN]);
+  for (const dtype of quantized) assertEquals(quantize(dtype, odd).length, byteLength(dtype, 32));
+});
+
+Deno.test("dequantize reads from an odd address", () => {
+  const bytes = new Uint8Array(5).subarray(1);
+  bytes.set([0x00, 0x3c, 0x00, 0xc0]);
+  assertEquals(dequantize("f16", bytes, new Float32Array(2)), Float32Array.of(1, -2));
+  bytes.set([0x00, 0x00, 0x80, 0x3f]);
+  assertEquals(dequantize("f32", bytes, new Float32Array(1)), Float32Array.of(1));
+});
+
+Deno.test("lengths and dtypes that do not fit are refused", () => {
+  assertThrows(() => quantize("q8_0", new Float32Array(33)), ShapeError, "multiple of 32");
+  assertThrows(
+    () => dequantize("q4_0", new Uint8Array(17), new Float32Array(32)),
+    ShapeError,
+    "take 18 bytes",
+  );
+  assertThrows(() => dequantize("i32", new Uint8Array(4), new Float32Array(1)), DTypeError, "i32");
+});
