@@ -17,7 +17,7 @@ import { type LocatedWeight, locateWeights, uploadWeights } from "./weights.ts";
 
 /** Options of `load`. */
 export interface LoadOptions {
-  /** Backend by name, or the best that the machine has. Default: `"auto"`. */
+  /** Backend by name, or the best that the machine has, or one to take over. Default: `"auto"`. */
   backend?: BackendChoice;
   /** Threads that compute. Default: 1. */
   threads?: number;

@@ -45,7 +45,9 @@ for (const { spec, tensor } of locateWeights(file, llamaWeights(config))) {
   if (!ggufName) throw new Error(`no GGUF name for ${spec.name}`);
   let data = await readF32(tensor);
   const rotary = /\.(query|key)\.weight$/.exec(spec.name)?.[1];
-  if (rotary) data = interleaveRotaryRows(data, spec.shape[1], rotary === "query" ? config.heads : config.kvHeads);
+  if (rotary) {
+    data = interleaveRotaryRows(data, spec.shape[1], rotary === "query" ? config.heads : config.kvHeads);
+  }
   tensors.push({ name: ggufName, dtype: spec.layout === "packed" ? "q8_0" : "f32", shape: spec.shape, data });
 }
 const bytes = buildGguf({

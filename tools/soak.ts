@@ -1,0 +1,118 @@
+/**
+ * Long-running checks: damaged files, aborted generations, memory that must not grow.
+ * `LLMFORGE_SOAK` scales them; 1 is about half an hour, and nothing given means 0.02.
+ *
+ * @module
+ */
+import { load } from "../mod.ts";
+import { LLMForgeError } from "../src/errors.ts";
+import { openModelFile } from "../src/formats/open.ts";
+import { uniform } from "../src/sampling/random.ts";
+import { buildGguf } from "../tests/support/build_gguf.ts";
+import { buildSafetensors } from "../tests/support/build_safetensors.ts";
+
+const scale = Number(Deno.env.get("LLMFORGE_SOAK") ?? "0.02");
+let passed = 0;
+let failed = 0;
+
+async function check(name: string, run: () => Promise<string>): Promise<void> {
+  const start = performance.now();
+  try {
+    const note = await run();
+    passed++;
+    console.log(`ok ${name}: ${note} (${Math.round((performance.now() - start) / 1000)} s)`);
+  } catch (error) {
+    failed++;
+    console.log(`FAILED ${name}:`, error);
+  }
+}
+
+/** Whole number in [0, limit) for a seed and a draw. */
+const pick = (seed: number, draw: number, limit: number): number => Math.floor(uniform(seed, draw) * limit);
+
+/** A few bytes changed, or the end cut off. */
+function mutate(sound: Uint8Array, seed: number): Uint8Array {
+  if (pick(seed, 0, 4) === 0) return sound.slice(0, pick(seed, 1, sound.length));
+  const bytes = sound.slice();
+  for (let i = 0; i <= pick(seed, 2, 4); i++) {
+    bytes[pick(seed, 10 + i, bytes.length)] = pick(seed, 20 + i, 256);
+  }
+  return bytes;
+}
+
+async function fuzz(sound: Uint8Array, cases: number): Promise<string> {
+  let valid = 0;
+  for (let seed = 0; seed < cases; seed++) {
+    try {
+      (await openModelFile(mutate(sound, seed))).close();
+      valid++;
+    } catch (error) {
+      if (!(error instanceof LLMForgeError)) throw new Error(`seed ${seed}`, { cause: error });
+    }
+  }
+  return `${cases} damaged files, ${valid} still valid, all others a typed error`;
+}
+
+const cases = Math.ceil(100_000 * scale);
+const data = new Float32Array(64).fill(0.5);
+await check("damaged GGUF", () =>
+  fuzz(
+    buildGguf({
+      metadata: { "general.architecture": "llama", "llama.block_count": 2, words: ["a", "b", "c"] },
+      tensors: [{ name: "x", dtype: "q8_0", shape: [2, 32], data }, {
+        name: "y",
+        dtype: "f32",
+        shape: [64],
+        data,
+      }],
+    }),
+    cases,
+  ));
+await check(
+  "damaged safetensors",
+  () => fuzz(buildSafetensors({ x: { dtype: "f32", shape: [8, 8], data } }), cases),
+);
+
+await check("aborted generations", async () => {
+  const rounds = Math.ceil(10_000 * scale);
+  await using model = await load();
+  let before = 0;
+  for (let round = 0; round < rounds; round++) {
+    const abort = new AbortController();
+    const steps = pick(round, 0, 12);
+    let seen = 0;
+    const generation = model.generate("Once upon a time", {
+      maxTokens: 16,
+      seed: round,
+      signal: abort.signal,
+    });
+    for await (const _ of generation) {
+      if (++seen < steps) continue;
+      if (round % 2 === 0) abort.abort();
+      else break;
+    }
+    if (round === Math.floor(rounds / 2)) before = Deno.memoryUsage().rss;
+  }
+  const whole = await model.generate("Once upon a time", { maxTokens: 500, ignoreEos: true, temperature: 0 })
+    .stats();
+  if (whole.ids.length !== 500) throw new Error(`pages leaked: ${whole.ids.length} of 500 tokens fit`);
+  const growth = (Deno.memoryUsage().rss - before) / 2 ** 20;
+  if (growth > 64) throw new Error(`memory grew by ${growth.toFixed(0)} MiB in the second half`);
+  return `${rounds} rounds, memory grew by ${growth.toFixed(1)} MiB in the second half`;
+});
+
+await check("models opened and closed", async () => {
+  const rounds = Math.ceil(500 * scale);
+  let before = 0;
+  for (let round = 0; round < rounds; round++) {
+    await using model = await load();
+    await model.generate("The", { maxTokens: 2 }).text();
+    if (round === Math.floor(rounds / 2)) before = Deno.memoryUsage().rss;
+  }
+  const growth = (Deno.memoryUsage().rss - before) / 2 ** 20;
+  if (growth > 256) throw new Error(`memory grew by ${growth.toFixed(0)} MiB in the second half`);
+  return `${rounds} rounds, memory grew by ${growth.toFixed(1)} MiB in the second half`;
+});
+
+console.log(`${passed} passed, ${failed} failed`);
+Deno.exit(failed > 0 ? 1 : 0);
