@@ -20,7 +20,13 @@ export {
 } from "./src/generate/generation.ts";
 export type { SamplingOptions } from "./src/sampling/sampler.ts";
 export type { BackendChoice, BackendReport } from "./src/backends/select.ts";
+export type { BackendName, DeviceInfo } from "./src/backends/backend.ts";
 export { NaiveTokenizer } from "./src/tokenizer/naive.ts";
 export type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from "./src/tokenizer/tokenizer.ts";
-export type { ChatMessage } from "./src/tokenizer/chat_template.ts";
+export type { ChatMessage, ChatTemplateOptions } from "./src/tokenizer/chat_template.ts";
+export type { TokenBytes } from "./src/tokenizer/utf8.ts";
+export type { SourceLike } from "./src/formats/source.ts";
+export type { DecoderConfig } from "./src/models/config.ts";
+export type { RopeConfig, RopeScaling } from "./src/nn/rope.ts";
+export type { Activation } from "./src/program/ops.ts";
 export * from "./src/errors.ts";

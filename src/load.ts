@@ -4,7 +4,7 @@
  * @module
  */
 import type { Backend } from "./backends/backend.ts";
-import { type BackendChoice, selectBackend } from "./backends/select.ts";
+import { type BackendChoice, selectBackend, type Selection } from "./backends/select.ts";
 import { InvalidArgumentError, OutOfMemoryError } from "./errors.ts";
 import type { ModelFile } from "./formats/model_file.ts";
 import { openModelFile } from "./formats/open.ts";
@@ -17,7 +17,7 @@ import { type LocatedWeight, locateWeights, uploadWeights } from "./weights.ts";
 
 /** Options of `load`. */
 export interface LoadOptions {
-  /** Backend by name, or the best that the machine has, or one to take over. Default: `"auto"`. */
+  /** Backend by name, or the best that the machine has. Default: `"auto"`. */
   backend?: BackendChoice;
   /** Threads that compute. Default: 1. */
   threads?: number;
@@ -52,6 +52,15 @@ const DEFAULT_CACHE_LIMIT = 2 ** 30;
  * @throws {OutOfMemoryError} where it does not fit; nothing was allocated then.
  */
 export async function load(source?: SourceLike, options: LoadOptions = {}): Promise<Model> {
+  return await loadOn(() => selectBackend(options.backend), source, options);
+}
+
+/** As `load`, on a backend of the caller's choice, which the model takes over. */
+export async function loadOn(
+  choose: () => Promise<Selection>,
+  source?: SourceLike,
+  options: LoadOptions = {},
+): Promise<Model> {
   const { threads, signal } = options;
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 1)) {
     throw new InvalidArgumentError(`threads must be a whole number of at least 1, not ${threads}`);
@@ -59,12 +68,11 @@ export async function load(source?: SourceLike, options: LoadOptions = {}): Prom
   signal?.throwIfAborted();
   const file = await openModelFile(source ?? (await import("./models/embedded/mod.ts")).embeddedModel());
   try {
-    const { backend, report } = await selectBackend(options.backend);
+    const selection = await choose();
     try {
-      const name = source === undefined ? "stories" : file.name;
-      return await assemble(file, name, backend, report, options);
+      return await assemble(file, source === undefined ? "stories" : file.name, selection, options);
     } catch (error) {
-      backend[Symbol.dispose]();
+      selection.backend[Symbol.dispose]();
       throw error;
     }
   } finally {
@@ -75,8 +83,7 @@ export async function load(source?: SourceLike, options: LoadOptions = {}): Prom
 async function assemble(
   file: ModelFile,
   name: string,
-  backend: Backend,
-  report: Awaited<ReturnType<typeof selectBackend>>["report"],
+  { backend, report }: Selection,
   options: LoadOptions,
 ): Promise<Model> {
   const description = await describeModel(file);

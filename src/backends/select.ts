@@ -6,8 +6,8 @@
 import { BackendUnavailableError, InvalidArgumentError, LLMForgeError } from "../errors.ts";
 import type { Backend, BackendName } from "./backend.ts";
 
-/** How a backend is asked for: by name, the best that the machine has, or one that the caller made. */
-export type BackendChoice = BackendName | "auto" | Backend;
+/** How a backend is asked for: by name, or the best that the machine has. */
+export type BackendChoice = BackendName | "auto";
 
 /** What became of one backend while choosing. */
 export interface BackendReport {
@@ -57,15 +57,17 @@ export async function createBackend(name: BackendName): Promise<Backend> {
 }
 
 /**
- * Makes the backend that was asked for; one that the caller made is taken over. `auto` takes the fastest that this machine has.
+ * Makes the backend that was asked for; `auto` takes the fastest that this machine has.
  *
  * @throws {BackendUnavailableError} where it cannot be used here.
  */
 export async function selectBackend(choice: BackendChoice = "auto"): Promise<Selection> {
   if (choice !== "auto") {
-    const backend = typeof choice === "string" ? await createBackend(choice) : choice;
-    const { name, device } = backend;
-    return { backend, report: [{ name, available: true, reason: "asked for", device: device.name }] };
+    const backend = await createBackend(choice);
+    return {
+      backend,
+      report: [{ name: choice, available: true, reason: "asked for", device: backend.device.name }],
+    };
   }
   const report: BackendReport[] = [];
   let chosen: Backend | undefined;

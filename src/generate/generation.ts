@@ -159,7 +159,7 @@ export class Generation implements AsyncIterable<Chunk> {
 
   async *#run(): AsyncGenerator<Chunk> {
     const { decoder } = this.#source;
-    const { signal, ignoreEos, logprobs } = this.#options;
+    const { signal, ignoreEos } = this.#options;
     const tokenizer = await this.#source.tokenizer();
     const promptIds = await this.#encode(tokenizer);
     if (promptIds.length === 0) {

@@ -1,6 +1,7 @@
 /** SmolLM2-135M-Instruct in Q4_1 against its F32 reference: next tokens, perplexity, chat. @module */
 import { assert, assertEquals } from "@std/assert";
-import { load } from "../../mod.ts";
+import type { Model } from "../../mod.ts";
+import { loadOn } from "../../src/load.ts";
 import { createWasmBackend } from "../../src/backends/wasm/mod.ts";
 import { sharedUrl, testWithShared } from "../support/shared.ts";
 
@@ -21,10 +22,17 @@ async function readJson<T>(path: string): Promise<T> {
   return JSON.parse(await Deno.readTextFile(sharedUrl(path)));
 }
 
+async function loadModel(build: "simd" | "relaxed" | "auto"): Promise<Model> {
+  return await loadOn(
+    async () => ({ backend: await createWasmBackend({ build }), report: [] }),
+    sharedUrl(MODEL),
+  );
+}
+
 for (const build of ["simd", "relaxed"] as const) {
   testWithShared(`SmolLM2 chooses as the reference does (wasm ${build})`, [MODEL, REFERENCE], async () => {
     const { prompts } = await readJson<Reference>(REFERENCE);
-    await using model = await load(sharedUrl(MODEL), { backend: await createWasmBackend({ build }) });
+    await using model = await loadModel(build);
     let clear = 0;
     for (const { prompt, input_ids, top10 } of prompts) {
       assertEquals(model.tokenizer.encode(prompt, { parseSpecial: true }), input_ids);
@@ -45,7 +53,7 @@ testWithShared(
     const { perplexity } = await readJson<Reference>(REFERENCE);
     const stored = await readJson<number[] | { ids: number[] }>(TEXT_IDS);
     const ids = (Array.isArray(stored) ? stored : stored.ids).slice(0, perplexity.tokens);
-    await using model = await load(sharedUrl(MODEL), { backend: await createWasmBackend() });
+    await using model = await loadModel("auto");
     const score = await model.score(ids);
     assertEquals(score.tokens, perplexity.tokens - 1);
     const ratio = score.perplexity / perplexity.perplexity;
