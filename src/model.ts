@@ -8,6 +8,7 @@ import type { BackendReport } from "./backends/select.ts";
 import { InvalidArgumentError, SequenceLengthExceededError, TokenizerError } from "./errors.ts";
 import { type Decoder, PREFILL_ROWS } from "./generate/decoder.ts";
 import { type GenerateOptions, Generation } from "./generate/generation.ts";
+import { nextTask } from "./generate/next_task.ts";
 import type { DecoderConfig } from "./models/config.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
 import type { ChatMessage } from "./tokenizer/chat_template.ts";
@@ -85,6 +86,10 @@ export class Model {
     const bytes = [...weights.values()].reduce((sum, handle) => sum + handle.bytes, 0);
     return { weights: bytes, kv: decoder.cacheBytes, arena: decoder.arenaBytes };
   }
+  /** Whether the model's files have a tokenizer. */
+  get hasTokenizer(): boolean {
+    return this.#parts.tokenizer !== undefined;
+  }
   /**
    * The tokenizer.
    *
@@ -132,6 +137,7 @@ export class Model {
     using sequence = decoder.sequence();
     let result;
     for (let start = 0; start < ids.length; start += PREFILL_ROWS) {
+      if (start > 0) await nextTask();
       result = decoder.step(sequence, ids.slice(start, start + PREFILL_ROWS));
     }
     return await this.#track(result?.logits() ?? Promise.resolve(new Float32Array()));
@@ -159,6 +165,7 @@ export class Model {
         signal?.throwIfAborted();
         sum -= logProbability(logits, part[next++]);
         tokens++;
+        await nextTask();
       }
     }
     if (tokens === 0) throw new InvalidArgumentError("a text of at least two tokens is needed");

@@ -6,6 +6,7 @@
 import type { Backend, WeightHandle, WeightSource, WeightSpec } from "./backends/backend.ts";
 import { InvalidFileError } from "./errors.ts";
 import type { ModelFile, TensorInfo } from "./formats/model_file.ts";
+import { nextTask } from "./generate/next_task.ts";
 import type { WeightEntry } from "./models/architecture.ts";
 
 /** A weight of the Program and the tensor in the file that fills it. */
@@ -64,6 +65,7 @@ export async function uploadWeights(
       handles.set(spec.name, await backend.upload(spec, tensorSource(tensor), signal));
       loaded += tensor.byteLength;
       onProgress?.({ loaded, total });
+      await nextTask();
     }
   } catch (error) {
     for (const handle of handles.values()) backend.freeWeight(handle);

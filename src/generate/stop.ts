@@ -18,14 +18,26 @@ export class StopMatcher {
   push(text: string): { text: string; stopped: boolean } {
     if (this.#stops.length === 0) return { text, stopped: false };
     const all = this.#held + text;
-    const found = this.#stops.map((stop) => all.indexOf(stop)).filter((at) => at >= 0);
-    if (found.length > 0) {
+    const found = this.#first(all);
+    if (found !== undefined) {
       this.#held = "";
-      return { text: all.slice(0, Math.min(...found)), stopped: true };
+      return { text: all.slice(0, found), stopped: true };
     }
     const keep = Math.max(...this.#stops.map((stop) => overlap(all, stop)));
     this.#held = all.slice(all.length - keep);
     return { text: all.slice(0, all.length - keep), stopped: false };
+  }
+
+  /** Where the stop string begins that is complete first, so that it does not matter how the text was cut. */
+  #first(text: string): number | undefined {
+    let [start, end] = [Infinity, Infinity];
+    for (const stop of this.#stops) {
+      const at = text.indexOf(stop);
+      if (at < 0 || at + stop.length > end) continue;
+      start = at + stop.length < end ? at : Math.min(start, at);
+      end = at + stop.length;
+    }
+    return end === Infinity ? undefined : start;
   }
 
   /** What was held back, once no more text comes. */

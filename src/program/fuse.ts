@@ -58,7 +58,10 @@ const fuseGates: Pass = (ops, program, backend, uses) => {
     const fits = op.name === "mul" && before?.name === "activation" && uses.get(before.outputs[0]) === 1 &&
       program.values[before.outputs[0]].kind === "temp" && op.inputs.includes(before.outputs[0]);
     const up = fits ? op.inputs[op.inputs[0] === before.outputs[0] ? 1 : 0] : ABSENT;
-    const sameShape = fits && program.values[up].shape.join() === program.values[op.outputs[0]].shape.join();
+    const sameShape = fits &&
+      [before.inputs[0], up].every((id) =>
+        program.values[id].shape.join() === program.values[op.outputs[0]].shape.join()
+      );
     if (fits && sameShape && backend.supports("gatedActivation", ["f32", "f32"])) {
       out.pop();
       out.push({

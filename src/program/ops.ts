@@ -78,13 +78,14 @@ function fixed(op: string, type: ValueType): number[] {
 function broadcastDims(op: string, a: ValueType, b: ValueType): Dim[] {
   const count = [a, b].map((t) => (typeof t.shape[0] === "string" ? t.shape[0] : undefined)).find(Boolean);
   if (count === undefined) return broadcastShapes(fixed(op, a), fixed(op, b), op);
-  const [long, short] = a.shape.length >= b.shape.length ? [a, b] : [b, a];
-  if (long.shape[0] !== count) throw new ShapeError(`${op}: ${text(a)} and ${text(b)} do not broadcast`);
-  const rest = short.shape.length === long.shape.length ? short.shape.slice(1) : short.shape;
-  if (short.shape.length === long.shape.length && short.shape[0] !== count && short.shape[0] !== 1) {
+  const [lead, other] = a.shape[0] === count ? [a, b] : [b, a];
+  const aligned = other.shape.length === lead.shape.length;
+  const rest = aligned ? other.shape.slice(1) : other.shape;
+  const fits = !aligned || other.shape[0] === count || other.shape[0] === 1;
+  if (!fits || rest.length >= lead.shape.length || rest.some((dim) => typeof dim === "string")) {
     throw new ShapeError(`${op}: ${text(a)} and ${text(b)} do not broadcast`);
   }
-  return [count, ...broadcastShapes(long.shape.slice(1) as number[], rest as number[], op)];
+  return [count, ...broadcastShapes(lead.shape.slice(1) as number[], rest as number[], op)];
 }
 
 const binary = (code: number): OpRow => ({
@@ -110,6 +111,10 @@ function checkLinear(
   same(op, x.shape[x.shape.length - 1], inner, "input features of x and weight");
   if (b) same(op, need(op, b, "f32", 1).shape[0], out, "lengths of bias and output");
   return f32([...x.shape.slice(0, -1), out]);
+}
+
+function checkSlopes(op: string, slopes: ValueType | undefined, heads: number): void {
+  if (slopes) same(op, need(op, slopes, "f32", 1).shape[0], heads, "slopes and heads");
 }
 
 /** Name of an op. */
@@ -396,7 +401,8 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
   },
   /**
    * Writes rows of keys and values to their slots in the paged cache. k, v: [T, kvHeads·headDim]; slots: i32 [T],
-   * page·pageSize + offset; caches: [pages, kvHeads, pageSize, headDim] of F32 or F16. No outputs.
+   * page·pageSize + offset, a negative one writes nothing; caches: [pages, kvHeads, pageSize, headDim] of F32 or F16.
+   * No outputs.
    */
   writeKv: {
     code: 62,
@@ -419,14 +425,15 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
   /**
    * Causal attention of each row over its sequence's pages. q: [T, heads·headDim]; lengths: i32 [T], keys that the
    * row sees, itself included; sequences: i32 [T], the row's line of pageTable: i32 [sequences, maxPages];
-   * slopes: [heads], ALiBi. softcap and window are off at 0. Query head h reads KV head floor(h·kvHeads/heads).
+   * slopes: [heads], ALiBi: slope·(key - query) is added after the softcap. softcap and window are off at 0. Query head h
+   * reads KV head floor(h·kvHeads/heads). A row that sees no key gives zeros.
    */
   pagedAttention: {
     code: 63,
     inputs: ["q", "keyCache", "valueCache", "lengths", "sequences", "pageTable", "slopes?"],
     attrs: { heads: "i32", scale: "f32", softcap: "f32", window: "i32" },
     defaults: { softcap: 0, window: 0 },
-    infer([q, keyCache, valueCache, lengths, sequences, pageTable], attrs) {
+    infer([q, keyCache, valueCache, lengths, sequences, pageTable, slopes], attrs) {
       const query = need("pagedAttention", q, "f32", 2);
       if (keyCache?.shape.length !== 4 || valueCache?.shape.length !== 4) {
         throw new ShapeError("pagedAttention: a cache must be [pages, kvHeads, pageSize, headDim]");
@@ -441,20 +448,22 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
         same("pagedAttention", need("pagedAttention", perRow, "i32", 1).shape[0], query.shape[0], "rows");
       }
       need("pagedAttention", pageTable, "i32", 2);
+      checkSlopes("pagedAttention", slopes, heads);
       const [, , , valueDim] = fixed("pagedAttention", valueCache);
       return [f32([query.shape[0], heads * valueDim])];
     },
   },
   /**
    * Dense attention. q: [B, heads, T, headDim], k and v: [B, kvHeads, S, headDim], mask: f32 [B, S], 0 hides a key;
-   * slopes: [heads], ALiBi. Causal: query t sees keys up to t + past; window counts the token itself.
+   * slopes: [heads], ALiBi. Causal: query t sees keys up to t + past; window counts the token itself. A query that sees
+   * no key gives zeros.
    */
   attention: {
     code: 64,
     inputs: ["q", "k", "v", "mask?", "slopes?"],
     attrs: { causal: "bool", past: "i32", scale: "f32", softcap: "f32", window: "i32" },
     defaults: { causal: false, past: 0, softcap: 0, window: 0 },
-    infer([q, k, v, mask]) {
+    infer([q, k, v, mask, slopes]) {
       const [b, heads, t, d] = fixed("attention", need("attention", q, "f32", 4));
       const [kb, kvHeads, s, kd] = fixed("attention", need("attention", k, "f32", 4));
       const value = fixed("attention", need("attention", v, "f32", 4));
@@ -467,6 +476,7 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
       if (mask) {
         same("attention", need("attention", mask, "f32", 2).shape.join(), [b, s].join(), "mask and keys");
       }
+      checkSlopes("attention", slopes, heads);
       return [f32([b, heads, t, value[3]])];
     },
   },

@@ -112,10 +112,11 @@ export class Rig {
     this.#executable.run(this.step);
   }
 
-  /** Reads what the step computed: outputs at the step's own shape, and states. */
-  async read(): Promise<Map<string, Packed>> {
+  /** Reads what the step computed, all of it or by name: outputs at the step's own shape, and states. */
+  async read(names?: readonly string[]): Promise<Map<string, Packed>> {
     const results = new Map<string, Packed>();
     for (const value of [...this.#named("output"), ...this.#named("state")]) {
+      if (names && !names.includes(value.name)) continue;
       const bytes = new Uint8Array(valueBytes(value, this.program));
       await this.#backend.read(this.#buffer(value.name), 0, bytes);
       const counts = { rows: this.step.rows, outputs: this.step.outputs };

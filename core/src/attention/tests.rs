@@ -1,0 +1,321 @@
+use super::*;
+use crate::memory::Block;
+use crate::simd::{f16_to_f32, f32_to_f16};
+
+/// A cache with two sequences whose pages lie in disorder, and what went into it.
+struct Case {
+    shape: AttentionShape,
+    pages: Vec<i32>,
+    k: Block,
+    v: Block,
+    /// `[sequence][key][kv_heads * head_dim]`, as the cache rounds them
+    keys: [Vec<Vec<f32>>; 2],
+    values: [Vec<Vec<f32>>; 2],
+}
+
+fn noise(seed: usize, n: usize) -> Vec<f32> {
+    let mut state = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (0..n)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+impl Case {
+    fn new(shape: AttentionShape, length: usize) -> Case {
+        let per_sequence = length.div_ceil(shape.page_size);
+        assert!(per_sequence <= shape.max_pages);
+        let total = 2 * per_sequence + 1;
+        let mut pages = vec![-1; 2 * shape.max_pages];
+        for sequence in 0..2 {
+            for page in 0..per_sequence {
+                pages[sequence * shape.max_pages + page] =
+                    (total - 1 - (2 * page + sequence)) as i32;
+            }
+        }
+        let width = shape.kv_heads * shape.head_dim;
+        let bytes = total * shape.page_size * width * shape.kv_bytes();
+        let (k, v) = (
+            Block::new(bytes, false).unwrap(),
+            Block::new(bytes, false).unwrap(),
+        );
+        // What was never written is NaN and must not be felt.
+        // SAFETY: the blocks have that many bytes.
+        unsafe {
+            k.ptr().write_bytes(0xff, bytes);
+            v.ptr().write_bytes(0xff, bytes);
+        }
+        let round = |x: f32| {
+            if shape.kv_dtype == DType::F16 {
+                f16_to_f32(f32_to_f16(x))
+            } else {
+                x
+            }
+        };
+        let mut case = Case {
+            shape,
+            pages,
+            k,
+            v,
+            keys: Default::default(),
+            values: Default::default(),
+        };
+        for sequence in 0..2 {
+            let rows = |seed: usize| noise(seed + sequence, length * width);
+            let (keys, values) = (rows(1), rows(5));
+            let slots: Vec<i32> = (0..length)
+                .map(|i| {
+                    let page = case.pages[sequence * shape.max_pages + i / shape.page_size];
+                    page * shape.page_size as i32 + (i % shape.page_size) as i32
+                })
+                .collect();
+            // SAFETY: the arrays have a row for each key.
+            unsafe {
+                write_kv(
+                    keys.as_ptr(),
+                    values.as_ptr(),
+                    slots.as_ptr(),
+                    &shape,
+                    0..length,
+                    case.k.ptr(),
+                    case.v.ptr(),
+                );
+            }
+            let rounded = |x: &[f32]| {
+                x.chunks_exact(width)
+                    .map(|row| row.iter().map(|x| round(*x)).collect())
+                    .collect()
+            };
+            case.keys[sequence] = rounded(&keys);
+            case.values[sequence] = rounded(&values);
+        }
+        case
+    }
+
+    fn run(
+        &self,
+        q: &[f32],
+        lengths: &[i32],
+        sequences: &[i32],
+        slopes: Option<&[f32]>,
+        kv_heads: &[Range<usize>],
+    ) -> Vec<f32> {
+        let scratch = Block::new(self.shape.scratch_bytes(), false).unwrap();
+        let mut out = vec![f32::NAN; q.len()];
+        for heads in kv_heads {
+            // SAFETY: the arrays have a row for each length.
+            unsafe {
+                scratch.ptr().write_bytes(0xff, scratch.len());
+                paged_attention(
+                    q.as_ptr(),
+                    self.k.ptr(),
+                    self.v.ptr(),
+                    lengths.as_ptr(),
+                    sequences.as_ptr(),
+                    self.pages.as_ptr(),
+                    slopes.map(<[f32]>::as_ptr),
+                    &self.shape,
+                    0..lengths.len(),
+                    heads.clone(),
+                    scratch.ptr(),
+                    out.as_mut_ptr(),
+                );
+            }
+        }
+        out
+    }
+
+    fn naive(
+        &self,
+        q: &[f32],
+        lengths: &[i32],
+        sequences: &[i32],
+        slopes: Option<&[f32]>,
+    ) -> Vec<f32> {
+        let shape = &self.shape;
+        let dim = shape.head_dim;
+        let mut out = Vec::new();
+        for (i, q) in q.chunks_exact(dim).enumerate() {
+            let (row, head) = (i / shape.heads, i % shape.heads);
+            let at = head / shape.group() * dim;
+            let (length, sequence) = (lengths[row] as usize, sequences[row] as usize);
+            let first = if shape.window == 0 {
+                0
+            } else {
+                length.saturating_sub(shape.window)
+            };
+            let scores: Vec<f64> = (first..length)
+                .map(|key| {
+                    let k = &self.keys[sequence][key][at..][..dim];
+                    let mut score = q
+                        .iter()
+                        .zip(k)
+                        .map(|(q, k)| f64::from(*q) * f64::from(*k))
+                        .sum::<f64>()
+                        * f64::from(shape.scale);
+                    if shape.softcap != 0.0 {
+                        score =
+                            f64::from(shape.softcap) * (score / f64::from(shape.softcap)).tanh();
+                    }
+                    score
+                        + slopes.map_or(0.0, |s| {
+                            f64::from(s[head]) * (key as f64 - (length as f64 - 1.0))
+                        })
+                })
+                .collect();
+            let greatest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let weights: Vec<f64> = scores.iter().map(|s| (s - greatest).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            for d in 0..dim {
+                let sum: f64 = (first..length)
+                    .map(|key| weights[key - first] * f64::from(self.values[sequence][key][at + d]))
+                    .sum();
+                out.push(if total == 0.0 {
+                    0.0
+                } else {
+                    (sum / total) as f32
+                });
+            }
+        }
+        out
+    }
+}
+
+const SHAPE: AttentionShape = AttentionShape {
+    heads: 6,
+    kv_heads: 2,
+    head_dim: 64,
+    scale: 0.5,
+    softcap: 0.0,
+    window: 0,
+    page_size: 16,
+    max_pages: 32,
+    kv_dtype: DType::F32,
+};
+
+fn close(got: &[f32], truth: &[f32], what: &str) {
+    for (i, (g, t)) in got.iter().zip(truth).enumerate() {
+        assert!((g - t).abs() < 2e-6, "{what}: element {i} is {g}, not {t}");
+    }
+}
+
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
+#[test]
+fn agrees_with_f64_in_every_shape() {
+    let shapes = [
+        SHAPE,
+        AttentionShape {
+            kv_dtype: DType::F16,
+            ..SHAPE
+        },
+        AttentionShape {
+            kv_dtype: DType::F16,
+            page_size: 64,
+            head_dim: 80,
+            ..SHAPE
+        },
+        AttentionShape {
+            page_size: 48,
+            heads: 2,
+            head_dim: 20,
+            ..SHAPE
+        },
+        AttentionShape {
+            heads: 1,
+            kv_heads: 1,
+            head_dim: 4,
+            ..SHAPE
+        },
+        AttentionShape {
+            heads: 40,
+            kv_heads: 1,
+            head_dim: 8,
+            ..SHAPE
+        },
+        AttentionShape { window: 7, ..SHAPE },
+        AttentionShape {
+            window: 50,
+            page_size: 128,
+            ..SHAPE
+        },
+        AttentionShape {
+            softcap: 2.5,
+            kv_dtype: DType::F16,
+            ..SHAPE
+        },
+    ];
+    for shape in shapes {
+        let case = Case::new(shape, 150);
+        let width = shape.heads * shape.head_dim;
+        // A prefill of sequence 1, a decode of each, an empty row.
+        let mut lengths: Vec<i32> = (101..=150).collect();
+        lengths.extend([77, 150, 0, 1]);
+        let mut sequences = vec![1; 50];
+        sequences.extend([0, 1, 0, 0]);
+        let q = noise(9, lengths.len() * width);
+        let slopes: Vec<f32> = (1..=shape.heads).map(|h| 0.5 / h as f32).collect();
+        for slopes in [None, Some(&slopes[..])] {
+            let all = 0..shape.kv_heads;
+            let got = case.run(&q, &lengths, &sequences, slopes, &[all]);
+            close(
+                &got,
+                &case.naive(&q, &lengths, &sequences, slopes),
+                &format!("{shape:?}"),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_row_has_the_same_bits_whatever_the_chunk_and_the_split() {
+    for window in [0, 30] {
+        let shape = AttentionShape {
+            window,
+            kv_dtype: DType::F16,
+            ..SHAPE
+        };
+        let case = Case::new(shape, 140);
+        let width = shape.heads * shape.head_dim;
+        let lengths: Vec<i32> = (1..=140).collect();
+        let sequences = vec![0; 140];
+        let q = noise(11, lengths.len() * width);
+        let whole = case.run(&q, &lengths, &sequences, None, &[0..2]);
+        assert_eq!(
+            bits(&case.run(&q, &lengths, &sequences, None, &[1..2, 0..1])),
+            bits(&whole)
+        );
+        for row in 0..140 {
+            let one = case.run(
+                &q[row * width..][..width],
+                &lengths[row..=row],
+                &[0],
+                None,
+                &[0..2],
+            );
+            assert_eq!(
+                bits(&one),
+                bits(&whole[row * width..][..width]),
+                "row {row}"
+            );
+        }
+    }
+}
+
+#[test]
+fn great_scores_do_not_overflow() {
+    let shape = AttentionShape {
+        scale: 1e4,
+        ..SHAPE
+    };
+    let case = Case::new(shape, 64);
+    let q = noise(13, shape.heads * shape.head_dim);
+    let got = case.run(&q, &[64], &[0], None, &[0..2]);
+    assert!(got.iter().all(|x| x.abs() <= 1.0));
+}

@@ -1,0 +1,188 @@
+//! The two products of a tile of keys, for up to four queries.
+//!
+//! Three or four queries go together in turns: in turn `t`, lane `i` of a vector is key (or dimension) `i` by query `(i + t) % 4`,
+//! so that one load brings a number of each query where splats would take four. Fewer queries are splat. Either way a score sums
+//! over the dimensions in order, and a value over the keys in order: the bits are the same.
+
+use super::TILE_KEYS;
+use crate::simd::{Vector, LANES, V};
+use std::ops::Range;
+
+/// Queries of a tile's products.
+pub(super) const FOUR: usize = 4;
+
+/// Whether so many queries are taken in turns.
+pub(super) fn in_turns(queries: usize) -> bool {
+    queries > 2
+}
+
+/// The vector of query `t`, out of the four turns.
+#[inline(always)]
+pub(super) fn of_query(turns: [V; FOUR], t: usize) -> V {
+    let turn = |back: usize| turns[(t + FOUR - back) % FOUR];
+    turn(0).alternate(turn(1)).join_ends(turn(2).alternate(turn(3)))
+}
+
+/// `scores[query, key] = q[query] . keys[key]` for `count` keys, rounded up to a multiple of 4.
+/// # Safety
+/// `q` is `[dim, 4]`, `keys` is `[dim, stride]`, `scores` is `[queries, TILE_KEYS]`.
+pub(super) unsafe fn scores(q: *const f32, queries: usize, keys: *const f32, stride: usize, count: usize, dim: usize, scores: *mut f32) {
+    let mut key = 0;
+    while key < count {
+        let left = (count - key).div_ceil(LANES);
+        // SAFETY: the caller's.
+        key += LANES
+            * unsafe {
+                let (keys, scores) = (keys.add(key), scores.add(key));
+                match (queries, left) {
+                    (1, 4..) => scores_splat::<1, 4>(q, keys, stride, dim, scores),
+                    (1, _) => scores_splat::<1, 1>(q, keys, stride, dim, scores),
+                    (2, 4..) => scores_splat::<2, 4>(q, keys, stride, dim, scores),
+                    (2, _) => scores_splat::<2, 1>(q, keys, stride, dim, scores),
+                    (_, 1) => scores_in_turns::<1>(q, queries, keys, stride, dim, scores),
+                    _ => scores_in_turns::<2>(q, queries, keys, stride, dim, scores),
+                }
+            };
+    }
+}
+
+/// Returns the vectors of keys that it took.
+unsafe fn scores_splat<const Q: usize, const N: usize>(q: *const f32, keys: *const f32, stride: usize, dim: usize, scores: *mut f32) -> usize {
+    let mut dots = [[V::zero(); N]; Q];
+    // SAFETY: the caller's.
+    unsafe {
+        for d in 0..dim {
+            let q: [V; Q] = std::array::from_fn(|t| V::load32_splat(q.add(d * FOUR + t).cast()));
+            for j in 0..N {
+                let key = V::load_f32(keys.add(d * stride + j * LANES));
+                for t in 0..Q {
+                    dots[t][j] = key.madd(q[t], dots[t][j]);
+                }
+            }
+        }
+        for t in 0..Q {
+            for j in 0..N {
+                dots[t][j].store_f32(scores.add(t * TILE_KEYS + j * LANES));
+            }
+        }
+    }
+    N
+}
+
+unsafe fn scores_in_turns<const N: usize>(q: *const f32, queries: usize, keys: *const f32, stride: usize, dim: usize, scores: *mut f32) -> usize {
+    let mut dots = [[V::zero(); FOUR]; N];
+    // SAFETY: the caller's.
+    unsafe {
+        for d in 0..dim {
+            let mut q = V::load_f32(q.add(d * FOUR));
+            let keys: [V; N] = std::array::from_fn(|j| V::load_f32(keys.add(d * stride + j * LANES)));
+            for turn in 0..FOUR {
+                for j in 0..N {
+                    dots[j][turn] = keys[j].madd(q, dots[j][turn]);
+                }
+                q = q.rotate();
+            }
+        }
+        for (j, dots) in dots.into_iter().enumerate() {
+            for t in 0..queries {
+                of_query(dots, t).store_f32(scores.add(t * TILE_KEYS + j * LANES));
+            }
+        }
+    }
+    N
+}
+
+/// `sums[query] = sums[query] * decay[query] + weights[query] . values` over the keys that are seen.
+/// # Safety
+/// `weights` is `[TILE_KEYS, 4]`, `values` is `[seen.end, dim]`; `sums` is `[dim / 4, turn, 4]` where the queries are in turns, and else
+/// `[dim / 4, query, 4]`.
+pub(super) unsafe fn sums(
+    weights: *const f32,
+    queries: usize,
+    decay: V,
+    values: *const f32,
+    seen: Range<usize>,
+    dim: usize,
+    sums: *mut f32,
+) {
+    let mut d = 0;
+    while d < dim {
+        let left = (dim - d) / LANES;
+        // SAFETY: the caller's.
+        d += LANES
+            * unsafe {
+                let (values, sums, seen) = (values.add(d), sums.add(d * FOUR), seen.clone());
+                match (queries, left) {
+                    (1, 4..) => sums_splat::<1, 4>(weights, decay, values, seen, dim, sums),
+                    (1, _) => sums_splat::<1, 1>(weights, decay, values, seen, dim, sums),
+                    (2, 4..) => sums_splat::<2, 4>(weights, decay, values, seen, dim, sums),
+                    (2, _) => sums_splat::<2, 1>(weights, decay, values, seen, dim, sums),
+                    (_, 1) => sums_in_turns::<1>(weights, decay, values, seen, dim, sums),
+                    _ => sums_in_turns::<2>(weights, decay, values, seen, dim, sums),
+                }
+            };
+    }
+}
+
+/// Returns the vectors of dimensions that it took.
+unsafe fn sums_splat<const Q: usize, const N: usize>(
+    weights: *const f32,
+    decay: V,
+    values: *const f32,
+    seen: Range<usize>,
+    dim: usize,
+    sums: *mut f32,
+) -> usize {
+    // SAFETY: the caller's.
+    unsafe {
+        let place = |t: usize, j: usize| sums.add((j * FOUR + t) * LANES);
+        let mut acc: [[V; N]; Q] =
+            std::array::from_fn(|t| std::array::from_fn(|j| V::load_f32(place(t, j)).mul(V::splat(decay.lanes()[t]))));
+        for key in seen {
+            let weight: [V; Q] = std::array::from_fn(|t| V::load32_splat(weights.add(key * FOUR + t).cast()));
+            for j in 0..N {
+                let value = V::load_f32(values.add(key * dim + j * LANES));
+                for t in 0..Q {
+                    acc[t][j] = value.madd(weight[t], acc[t][j]);
+                }
+            }
+        }
+        for t in 0..Q {
+            for j in 0..N {
+                acc[t][j].store_f32(place(t, j));
+            }
+        }
+    }
+    N
+}
+
+unsafe fn sums_in_turns<const N: usize>(weights: *const f32, decay: V, values: *const f32, seen: Range<usize>, dim: usize, sums: *mut f32) -> usize {
+    let mut acc = [[V::zero(); FOUR]; N];
+    // SAFETY: the caller's.
+    unsafe {
+        let place = |turn: usize, j: usize| sums.add((j * FOUR + turn) * LANES);
+        let mut decay = decay;
+        for turn in 0..FOUR {
+            for (j, acc) in acc.iter_mut().enumerate() {
+                acc[turn] = V::load_f32(place(turn, j)).mul(decay);
+            }
+            decay = decay.rotate();
+        }
+        for key in seen {
+            let mut weight = V::load_f32(weights.add(key * FOUR));
+            let value: [V; N] = std::array::from_fn(|j| V::load_f32(values.add(key * dim + j * LANES)));
+            for turn in 0..FOUR {
+                for j in 0..N {
+                    acc[j][turn] = value[j].madd(weight, acc[j][turn]);
+                }
+                weight = weight.rotate();
+            }
+        }
+        for (j, acc) in acc.into_iter().enumerate() {
+            for (turn, acc) in acc.into_iter().enumerate() {
+                acc.store_f32(place(turn, j));
+            }
+        }
+    }
+    N
+}

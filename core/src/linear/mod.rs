@@ -1,0 +1,107 @@
+//! `y = x W^T + b`: weights interleaved across rows, activations prepared once for all weights that share them.
+
+mod activations;
+mod float;
+mod quantized;
+#[cfg(test)]
+mod tests;
+mod weight;
+
+pub use activations::{ActivationKind, Activations};
+pub use weight::{PackedWeight, GROUP};
+
+use std::ops::Range;
+use weight::Layout;
+
+/// Tokens of a tile where there are that many; the rest go through a tile of their number.
+const TILE: usize = 4;
+
+/// Half a group: the rows of a tile.
+const HALF: usize = GROUP / 2;
+
+/// Where a kernel puts its rows: `y[token * stride + row]`, `bias` added.
+#[derive(Clone, Copy)]
+struct Output {
+    y: *mut f32,
+    stride: usize,
+    bias: Option<*const f32>,
+    rows: usize,
+}
+
+/// `y[t * y_stride + n] = bias[n] + sum over k of x[t][k] * w[n][k]` for the rows of `groups`.
+///
+/// A row of the result has the same bits whatever `m` and `groups`: its sum runs over k in order.
+/// `scratch` has [`PackedWeight::scratch_bytes`] bytes, 16-byte aligned, one for each thread.
+///
+/// # Safety
+/// `activations` must hold `m` rows of the weight's columns, of its [`PackedWeight::activation_kind`];
+/// `y` and `bias` must be valid for the rows of `groups`, `groups` within [`PackedWeight::groups`].
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn linear(
+    weight: &PackedWeight,
+    activations: &Activations,
+    m: usize,
+    bias: Option<*const f32>,
+    y: *mut f32,
+    y_stride: usize,
+    groups: Range<usize>,
+    scratch: *mut u8,
+) {
+    debug_assert!(activations.k == weight.cols());
+    debug_assert!(groups.end <= weight.groups());
+    let output = Output {
+        y,
+        stride: y_stride,
+        bias,
+        rows: weight.rows(),
+    };
+    for group in groups {
+        // SAFETY: the caller's; the group lies within the weight.
+        unsafe {
+            match weight.layout() {
+                Layout::Float => float::group(weight, group, activations, m, output, scratch),
+                Layout::Nibble { min: false } => {
+                    quantized::nibble_group::<false>(weight, group, activations, m, output, scratch)
+                }
+                Layout::Nibble { min: true } => {
+                    quantized::nibble_group::<true>(weight, group, activations, m, output, scratch)
+                }
+                Layout::Byte { min: false } => {
+                    quantized::byte_group::<false>(weight, group, activations, m, output, scratch)
+                }
+                Layout::Byte { min: true } => {
+                    quantized::byte_group::<true>(weight, group, activations, m, output, scratch)
+                }
+            }
+        }
+    }
+}
+
+impl Output {
+    /// Writes four rows of a token, fewer at the end.
+    /// # Safety
+    /// `y` and `bias` must be valid for them.
+    #[inline(always)]
+    unsafe fn write(self, token: usize, row: usize, sum: crate::simd::V) {
+        use crate::simd::{Vector, LANES, V};
+        let count = self.rows.saturating_sub(row).min(LANES);
+        if count == 0 {
+            return;
+        }
+        // SAFETY: the caller's; `count` rows are there.
+        unsafe {
+            let y = self.y.add(token * self.stride + row);
+            if count == LANES {
+                let sum = self
+                    .bias
+                    .map_or(sum, |bias| sum.add(V::load_f32(bias.add(row))));
+                sum.store_f32(y);
+            } else {
+                let sum = self
+                    .bias
+                    .map_or(sum, |bias| sum.add(V::load_partial(bias.add(row), count)));
+                sum.store_partial(y, count);
+            }
+        }
+    }
+}

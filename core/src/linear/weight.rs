@@ -1,0 +1,288 @@
+//! A weight in memory: 16 rows a group, interleaved so that a vector holds the same columns of four rows.
+//!
+//! A group of float rows is `[column][16 rows]`. A group of quantized rows is a sequence of blocks of 32 columns:
+//! 16 F16 scales, 16 F16 minima where the kind has them, then vectors of 4 rows x 4 consecutive columns:
+//! - nibbles: 4 steps of 64 bytes; step j has columns 4j.. in the low nibbles and 16 + 4j.. in the high ones, as GGUF does;
+//! - bytes: 8 steps of 64 bytes; step j has columns 4j...
+
+use super::ActivationKind;
+use crate::dtype::DType;
+use crate::memory::Block;
+use crate::simd::{bf16_to_f32, f16_to_f32};
+
+/// Rows of a group.
+pub const GROUP: usize = 16;
+
+/// Columns of a quantization block.
+pub(super) const BLOCK: usize = 32;
+
+/// How the rows of a group lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// F32, F16 or BF16 as in the file.
+    Float,
+    /// Unsigned nibbles; without a minimum they stand for -8..=7.
+    Nibble { min: bool },
+    /// Signed bytes.
+    Byte { min: bool },
+}
+
+impl Layout {
+    fn of(dtype: DType) -> Option<Layout> {
+        match dtype {
+            DType::F32 | DType::F16 | DType::BF16 => Some(Layout::Float),
+            DType::Q4_0 => Some(Layout::Nibble { min: false }),
+            DType::Q4_1 => Some(Layout::Nibble { min: true }),
+            DType::Q8_0 | DType::Q5_0 => Some(Layout::Byte { min: false }),
+            DType::Q5_1 => Some(Layout::Byte { min: true }),
+            DType::I8 | DType::U8 | DType::I32 => None,
+        }
+    }
+
+    fn min(self) -> bool {
+        matches!(
+            self,
+            Layout::Nibble { min: true } | Layout::Byte { min: true }
+        )
+    }
+
+    /// Steps of 64 bytes in a block.
+    fn steps(self) -> usize {
+        match self {
+            Layout::Float => 0,
+            Layout::Nibble { .. } => 4,
+            Layout::Byte { .. } => 8,
+        }
+    }
+
+    /// Bytes of the scales and minima of a block of 16 rows.
+    fn header(self) -> usize {
+        GROUP * 2 * (1 + usize::from(self.min()))
+    }
+
+    /// Bytes of a block of 16 rows.
+    pub(super) fn block_bytes(self) -> usize {
+        self.header() + self.steps() * GROUP * 4
+    }
+}
+
+/// A matrix of `rows` output features by `cols` input features, ready for [`super::linear`].
+pub struct PackedWeight {
+    dtype: DType,
+    layout: Layout,
+    rows: usize,
+    cols: usize,
+    block: Block,
+}
+
+impl PackedWeight {
+    /// Takes the memory, about the bytes of the file; `None` where it cannot be had, or not in that dtype and size.
+    pub fn new(dtype: DType, rows: usize, cols: usize) -> Option<PackedWeight> {
+        let layout = Layout::of(dtype)?;
+        let (block, bytes) = dtype.block();
+        if rows == 0 || cols == 0 || cols % block != 0 {
+            return None;
+        }
+        let group_bytes = match layout {
+            Layout::Float => cols.checked_mul(GROUP * bytes)?,
+            _ => (cols / BLOCK).checked_mul(layout.block_bytes())?,
+        };
+        let total = rows.div_ceil(GROUP).checked_mul(group_bytes)?;
+        Some(PackedWeight {
+            dtype,
+            layout,
+            rows,
+            cols,
+            block: Block::new(total, rows % GROUP != 0)?,
+        })
+    }
+
+    /// Packs whole rows of the file's layout from `first_row` on; false where `src` is not whole rows or passes the end.
+    pub fn write_rows(&mut self, first_row: usize, src: &[u8]) -> bool {
+        let row_bytes = self.dtype.row_bytes(self.cols);
+        let count = src.len() / row_bytes;
+        if src.len() % row_bytes != 0
+            || first_row
+                .checked_add(count)
+                .map_or(true, |end| end > self.rows)
+        {
+            return false;
+        }
+        for (i, bytes) in src.chunks_exact(row_bytes).enumerate() {
+            let (group, lane) = ((first_row + i) / GROUP, (first_row + i) % GROUP);
+            let size = self.group_bytes();
+            // SAFETY: the group lies within the block, which is borrowed mutably.
+            let packed =
+                unsafe { std::slice::from_raw_parts_mut(self.group(group).cast_mut(), size) };
+            match self.layout {
+                Layout::Float => pack_float(packed, lane, bytes, self.dtype.block().1),
+                _ => self.pack_blocks(packed, lane, bytes),
+            }
+        }
+        true
+    }
+
+    fn pack_blocks(&self, packed: &mut [u8], lane: usize, bytes: &[u8]) {
+        let layout = self.layout;
+        let blocks = packed.chunks_exact_mut(layout.block_bytes());
+        for (to, from) in blocks.zip(bytes.chunks_exact(self.dtype.block().1)) {
+            let (header, body) = to.split_at_mut(layout.header());
+            header[lane * 2..][..2].copy_from_slice(&from[..2]);
+            let mut quants = &from[2..];
+            if layout.min() {
+                header[(GROUP + lane) * 2..][..2].copy_from_slice(&quants[..2]);
+                quants = &quants[2..];
+            }
+            let transcoded;
+            if matches!(self.dtype, DType::Q5_0 | DType::Q5_1) {
+                transcoded = bytes_of_q5(quants, if layout.min() { 0 } else { 16 });
+                quants = &transcoded;
+            }
+            for (step, quartet) in body.chunks_exact_mut(GROUP * 4).zip(quants.chunks_exact(4)) {
+                step[lane * 4..][..4].copy_from_slice(quartet);
+            }
+        }
+    }
+
+    /// Dequantizes a row, each value as the file's format defines it, into the first `cols` of `out`.
+    pub fn row(&self, row: usize, out: &mut [f32]) {
+        assert!(row < self.rows && out.len() >= self.cols);
+        let (group, lane) = (row / GROUP, row % GROUP);
+        // SAFETY: the group lies within the block.
+        let packed = unsafe { std::slice::from_raw_parts(self.group(group), self.group_bytes()) };
+        let u16_at = |at: usize| u16::from_le_bytes([packed[at], packed[at + 1]]);
+        match self.layout {
+            Layout::Float => {
+                for (k, out) in out[..self.cols].iter_mut().enumerate() {
+                    let at = k * GROUP + lane;
+                    *out = match self.dtype {
+                        DType::F16 => f16_to_f32(u16_at(at * 2)),
+                        DType::BF16 => bf16_to_f32(u16_at(at * 2)),
+                        _ => f32::from_le_bytes([0, 1, 2, 3].map(|i| packed[at * 4 + i])),
+                    };
+                }
+            }
+            layout => {
+                for (b, out) in out[..self.cols].chunks_exact_mut(BLOCK).enumerate() {
+                    let at = b * layout.block_bytes();
+                    let scale = f16_to_f32(u16_at(at + lane * 2));
+                    let min = if layout.min() {
+                        f16_to_f32(u16_at(at + (GROUP + lane) * 2))
+                    } else {
+                        0.0
+                    };
+                    let quants = &packed[at + layout.header()..];
+                    for (k, out) in out.iter_mut().enumerate() {
+                        let value = match layout {
+                            Layout::Byte { .. } => {
+                                f32::from(quants[k / 4 * GROUP * 4 + lane * 4 + k % 4] as i8)
+                            }
+                            _ => {
+                                let byte = quants[k % 16 / 4 * GROUP * 4 + lane * 4 + k % 4];
+                                let nibble = f32::from(if k < 16 { byte & 15 } else { byte >> 4 });
+                                nibble - if layout.min() { 0.0 } else { 8.0 }
+                            }
+                        };
+                        *out = if layout.min() {
+                            value * scale + min
+                        } else {
+                            value * scale
+                        };
+                    }
+                }
+            }
+        }
+    }
+
+    /// Output features.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Input features.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Element type of the file.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.block.len()
+    }
+
+    /// Groups of [`GROUP`] rows, the unit in which threads share a weight.
+    pub fn groups(&self) -> usize {
+        self.rows.div_ceil(GROUP)
+    }
+
+    /// What its activations must be prepared as.
+    pub fn activation_kind(&self) -> ActivationKind {
+        match self.layout {
+            Layout::Float => ActivationKind::F32,
+            Layout::Nibble { .. } => ActivationKind::NIBBLE,
+            Layout::Byte { .. } => ActivationKind::BYTE,
+        }
+    }
+
+    /// Bytes of scratch that [`super::linear`] needs for `m` rows.
+    pub fn scratch_bytes(&self, m: usize) -> usize {
+        match self.layout {
+            _ if m <= 1 => 0,
+            Layout::Float if self.dtype == DType::F32 => 0,
+            Layout::Float => self.cols * GROUP * 4,
+            _ => {
+                self.cols / BLOCK
+                    * super::quantized::tile_block_bytes(self.activation_kind(), self.layout.min())
+            }
+        }
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    pub(super) fn group_bytes(&self) -> usize {
+        self.block.len() / self.groups()
+    }
+
+    /// Start of a group.
+    pub(super) fn group(&self, group: usize) -> *const u8 {
+        debug_assert!(group < self.groups());
+        // SAFETY: the group lies within the block.
+        unsafe { self.block.ptr().add(group * self.group_bytes()) }
+    }
+}
+
+impl ActivationKind {
+    /// What the activations of a weight of that dtype must be prepared as; `None` for a dtype that no weight has.
+    pub fn of(dtype: DType) -> Option<ActivationKind> {
+        Some(match Layout::of(dtype)? {
+            Layout::Float => ActivationKind::F32,
+            Layout::Nibble { .. } => ActivationKind::NIBBLE,
+            Layout::Byte { .. } => ActivationKind::BYTE,
+        })
+    }
+}
+
+fn pack_float(packed: &mut [u8], lane: usize, bytes: &[u8], size: usize) {
+    for (to, from) in packed
+        .chunks_exact_mut(GROUP * size)
+        .zip(bytes.chunks_exact(size))
+    {
+        to[lane * size..][..size].copy_from_slice(from);
+    }
+}
+
+/// GGUF Q5: 4 bytes of high bits, 16 bytes of nibbles; each value less `zero`.
+fn bytes_of_q5(quants: &[u8], zero: u8) -> [u8; BLOCK] {
+    let high = u32::from_le_bytes([quants[0], quants[1], quants[2], quants[3]]);
+    std::array::from_fn(|k| {
+        let byte = quants[4 + k % 16];
+        let nibble = if k < 16 { byte & 15 } else { byte >> 4 };
+        (nibble | ((high >> k & 1) as u8) << 4).wrapping_sub(zero)
+    })
+}

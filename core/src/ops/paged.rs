@@ -1,0 +1,324 @@
+//! The paged KV cache: writing rows to their slots, and attention over the pages of a sequence.
+
+use super::gather::index;
+use super::{Extent, Operands, Region, Step, Tensor};
+use crate::attention::{paged_attention, write_kv, AttentionShape};
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::executor::Compiler;
+use crate::program::{Counts, Lead};
+use crate::simd::LANES;
+use std::ops::Range;
+
+/// What two caches `[pages, kv_heads, page_size, head_dim]` have in common.
+struct Caches {
+    pages: usize,
+    shape: AttentionShape,
+}
+
+fn caches(operands: &Operands, keys: &Tensor, values: &Tensor) -> Result<Caches, Error> {
+    let &[pages, kv_heads, page_size, head_dim] = &keys.shape.dims[..] else {
+        return operands.wrong("a cache must be [pages, kv_heads, page_size, head_dim]");
+    };
+    let same =
+        keys.shape == values.shape && keys.dtype == values.dtype && keys.shape.lead == Lead::Fixed;
+    operands.check(
+        same,
+        "the caches of keys and values must have one dtype and shape",
+    )?;
+    operands.check(
+        matches!(keys.dtype, DType::F32 | DType::F16),
+        "a cache must be F32 or F16",
+    )?;
+    let whole = head_dim % LANES == 0 && page_size % LANES == 0;
+    operands.check(
+        whole,
+        "page_size and head_dim of a cache must be multiples of 4",
+    )?;
+    operands.check(
+        pages * kv_heads * page_size * head_dim > 0,
+        "a cache must not be empty",
+    )?;
+    let (scale, softcap, window) = (1.0, 0.0, 0);
+    let (heads, max_pages, kv_dtype) = (kv_heads, 0, keys.dtype);
+    let shape = AttentionShape {
+        heads,
+        kv_heads,
+        head_dim,
+        scale,
+        softcap,
+        window,
+        page_size,
+        max_pages,
+        kv_dtype,
+    };
+    Ok(Caches { pages, shape })
+}
+
+struct WriteKv {
+    k: *const f32,
+    v: *const f32,
+    slots: *const i32,
+    rows: Extent,
+    caches: Caches,
+    key_cache: *mut u8,
+    value_cache: *mut u8,
+}
+
+/// Checks and adds `writeKv`.
+pub fn compile_write(compiler: &mut Compiler, operands: Operands) -> Result<(), Error> {
+    let (k, v, slots) = (operands.f32(0)?, operands.f32(1)?, operands.i32(2)?);
+    let (key_cache, value_cache) = (operands.any(3)?, operands.any(4)?);
+    let caches = caches(&operands, key_cache, value_cache)?;
+    let width = caches.shape.kv_heads * caches.shape.head_dim;
+    let rows = Extent::all(&slots.shape);
+    let fits = |x: &Tensor| {
+        x.shape.dims.len() == 2 && x.shape.dims[1] == width && Extent::rows(&x.shape) == rows
+    };
+    operands.check(
+        slots.shape.dims.len() == 1 && fits(k) && fits(v),
+        "rows, slots and caches do not fit",
+    )?;
+    compiler.push(WriteKv {
+        k: k.f32(),
+        v: v.f32(),
+        slots: slots.i32(),
+        rows,
+        key_cache: key_cache.bytes(),
+        value_cache: value_cache.bytes(),
+        caches,
+    });
+    operands.attrs.done()
+}
+
+impl Region for WriteKv {
+    fn units(&self, counts: &Counts) -> usize {
+        self.rows.at(counts)
+    }
+
+    unsafe fn run(
+        &self,
+        _step: &Step,
+        units: Range<usize>,
+        _scratch: *mut u8,
+    ) -> Result<(), Error> {
+        let Caches { pages, shape } = &self.caches;
+        // SAFETY: the caller's; slots are checked, and negative ones skipped.
+        unsafe {
+            for row in units.clone() {
+                if *self.slots.add(row) >= 0 {
+                    index(
+                        self.slots,
+                        row,
+                        pages * shape.page_size,
+                        "slots of the cache",
+                    )?;
+                }
+            }
+            write_kv(
+                self.k,
+                self.v,
+                self.slots,
+                shape,
+                units,
+                self.key_cache,
+                self.value_cache,
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Where the rows of a step find their keys.
+#[derive(Clone, Copy)]
+struct Lookup {
+    rows: Extent,
+    lengths: *const i32,
+    sequences: *const i32,
+    page_table: *const i32,
+    /// Lines of the page table.
+    lines: Extent,
+    max_pages: usize,
+    page_size: usize,
+    /// Pages of the cache.
+    pages: usize,
+    window: usize,
+}
+
+struct PagedAttention {
+    lookup: Lookup,
+    shape: AttentionShape,
+    q: *const f32,
+    key_cache: *const u8,
+    value_cache: *const u8,
+    slopes: Option<*const f32>,
+    output: *mut f32,
+}
+
+/// Checks and adds `pagedAttention`.
+pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Error> {
+    let heads = operands.attrs.count()?;
+    let (scale, softcap, window) = (
+        operands.attrs.f32()?,
+        operands.attrs.f32()?,
+        operands.attrs.count()?,
+    );
+    let (q, key_cache, value_cache) = (operands.f32(0)?, operands.any(1)?, operands.any(2)?);
+    let Caches { pages, shape } = caches(&operands, key_cache, value_cache)?;
+    let (lengths, sequences, page_table) = (operands.i32(3)?, operands.i32(4)?, operands.i32(5)?);
+    operands.check(
+        page_table.shape.dims.len() == 2,
+        "the page table must be [sequences, pages]",
+    )?;
+    operands.check(
+        heads > 0 && heads % shape.kv_heads == 0,
+        "heads must be a multiple of KV heads",
+    )?;
+    let max_pages = page_table.shape.dims[1];
+    let shape = AttentionShape {
+        heads,
+        scale,
+        softcap,
+        window,
+        max_pages,
+        ..shape
+    };
+    let rows = Extent::rows(&q.shape);
+    let per_row = |x: &Tensor| x.shape.dims.len() == 1 && Extent::all(&x.shape) == rows;
+    let wide = q.shape.dims.len() == 2 && q.shape.dims[1] == heads * shape.head_dim;
+    operands.check(
+        wide && per_row(lengths) && per_row(sequences),
+        "q, lengths and sequences do not fit",
+    )?;
+    let lookup = Lookup {
+        rows,
+        lengths: lengths.i32(),
+        sequences: sequences.i32(),
+        page_table: page_table.i32(),
+        lines: Extent::rows(&page_table.shape),
+        max_pages,
+        page_size: shape.page_size,
+        pages,
+        window,
+    };
+    // What stands in the step record stays as it is: all layers can rely on one look at it.
+    let addresses = [lengths.address, sequences.address, page_table.address];
+    let stable = addresses.iter().all(|address| compiler.in_record(*address));
+    let [a, b, c] = addresses;
+    if !stable
+        || compiler
+            .checked_pages
+            .insert([a, b, c, shape.page_size, pages, window])
+    {
+        compiler.push(CheckPages(lookup));
+    }
+    compiler.push(PagedAttention {
+        lookup,
+        shape,
+        q: q.f32(),
+        key_cache: key_cache.bytes(),
+        value_cache: value_cache.bytes(),
+        slopes: operands.vector(6, heads)?,
+        output: operands.output(0, DType::F32, &q.shape)?.f32(),
+    });
+    operands.attrs.done()
+}
+
+/// Checks what [`PagedAttention`] will look up. All rows are one unit: neighbours are looked at together.
+struct CheckPages(Lookup);
+
+impl Region for CheckPages {
+    fn units(&self, counts: &Counts) -> usize {
+        self.0.rows.at(counts).min(1)
+    }
+
+    unsafe fn run(
+        &self,
+        step: &Step,
+        _units: Range<usize>,
+        _scratch: *mut u8,
+    ) -> Result<(), Error> {
+        let lookup = &self.0;
+        let (rows, lines) = (lookup.rows.at(&step.counts), lookup.lines.at(&step.counts));
+        let longest = lookup.max_pages * lookup.page_size;
+        let mut row = 0;
+        while row < rows {
+            // SAFETY: the caller's.
+            unsafe {
+                let sequence = index(lookup.sequences, row, lines, "sequences of the page table")?;
+                let (mut first, mut end) = (longest, 0);
+                // The kernel reads whatever lies between the keys of neighbouring rows of a sequence.
+                while row < rows && *lookup.sequences.add(row) as usize == sequence {
+                    let length = index(
+                        lookup.lengths,
+                        row,
+                        longest + 1,
+                        "lengths that the page table holds",
+                    )?;
+                    let seen = if lookup.window == 0 {
+                        length
+                    } else {
+                        lookup.window
+                    };
+                    first = first.min(length.saturating_sub(seen));
+                    end = end.max(length);
+                    row += 1;
+                }
+                for page in first / lookup.page_size..end.div_ceil(lookup.page_size) {
+                    index(
+                        lookup.page_table,
+                        sequence * lookup.max_pages + page,
+                        lookup.pages,
+                        "pages of the cache",
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Region for PagedAttention {
+    /// A row for a KV head is a unit; the rows of a head follow each other.
+    fn units(&self, counts: &Counts) -> usize {
+        self.lookup.rows.at(counts) * self.shape.kv_heads
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        self.shape.scratch_bytes()
+    }
+
+    unsafe fn run(&self, step: &Step, units: Range<usize>, scratch: *mut u8) -> Result<(), Error> {
+        let rows = self.lookup.rows.at(&step.counts);
+        let mut unit = units.start;
+        while unit < units.end {
+            let (head, row) = (unit / rows, unit % rows);
+            // Whole heads go in one call, which reads what they share once.
+            let heads = if row == 0 {
+                ((units.end - unit) / rows).max(1)
+            } else {
+                1
+            };
+            let count = (rows - row).min(units.end - unit);
+            // SAFETY: the caller's; an earlier region has checked the indexes.
+            unsafe {
+                paged_attention(
+                    self.q,
+                    self.key_cache,
+                    self.value_cache,
+                    self.lookup.lengths,
+                    self.lookup.sequences,
+                    self.lookup.page_table,
+                    self.slopes,
+                    &self.shape,
+                    row..row + count,
+                    head..head + heads,
+                    scratch,
+                    self.output,
+                );
+            }
+            unit += if heads > 1 { heads * rows } else { count };
+        }
+        Ok(())
+    }
+}

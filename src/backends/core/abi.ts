@@ -1,0 +1,79 @@
+/**
+ * The ABI of `core/` as both shims give it: addresses and handles are numbers, 0 stands for failure.
+ *
+ * @module
+ */
+import {
+  BackendError,
+  InvalidProgramError,
+  type LLMForgeError,
+  OutOfBoundsError,
+  OutOfMemoryError,
+} from "../../errors.ts";
+
+/** The functions of `core/src/abi.rs`, and the memory behind them. */
+export interface CoreAbi {
+  /** Takes zeroed memory, 64-byte aligned. */
+  alloc(bytes: number): number;
+  /** Frees memory of exactly this length. */
+  free(address: number, bytes: number): void;
+  /** Bytes that a packed weight will take; 0 for one that cannot be. */
+  weightBytes(dtype: number, rows: number, columns: number): number;
+  /** Takes the memory of a packed weight. */
+  weightCreate(dtype: number, rows: number, columns: number): number;
+  /** Packs whole rows; gives a status. */
+  weightWrite(weight: number, firstRow: number, address: number, bytes: number): number;
+  /** Frees a packed weight. */
+  weightFree(weight: number): void;
+  /** Compiles an encoded Program; the bindings are a u64 for each value. */
+  programCreate(blob: number, bytes: number, bindings: number, count: number): number;
+  /** Address of the step record. */
+  programStep(program: number): number;
+  /** Bytes that a Program holds. */
+  programBytes(program: number): number;
+  /** Runs a step; gives a status. */
+  programRun(program: number): number;
+  /** Frees a Program. */
+  programFree(program: number): void;
+  /** Address of the last error: code and length as u32, then the text. */
+  lastError(): number;
+  /** The bytes at an address. Only valid until memory grows, then its length is 0. */
+  view(address: number, bytes: number): Uint8Array<ArrayBuffer>;
+  /** Lets go of the library or module. */
+  close(): void;
+}
+
+/** What was tried when a call failed. */
+export interface Attempt {
+  /** Name of the backend. */
+  readonly backend: string;
+  /** What it was for. */
+  readonly what: string;
+  /** Bytes that it needs, where that is known. */
+  readonly required?: number;
+  /** Bytes that can be had. */
+  readonly available: number;
+}
+
+/** Codes of `core/src/error.rs`. */
+const INVALID_PROGRAM = 1;
+const OUT_OF_MEMORY = 2;
+const OUT_OF_BOUNDS = 3;
+
+/** The last failure of the core as one of our errors. */
+export function coreError(abi: CoreAbi, attempt: Attempt): LLMForgeError {
+  const address = abi.lastError();
+  const head = abi.view(address, 8);
+  const [code, length] = new Uint32Array(head.slice().buffer);
+  const text = new TextDecoder().decode(abi.view(address + 8, length).slice());
+  switch (code) {
+    case INVALID_PROGRAM:
+      return new InvalidProgramError(`${attempt.what}: ${text}`);
+    case OUT_OF_MEMORY:
+      return new OutOfMemoryError({ ...attempt, required: attempt.required ?? Number.parseInt(text) });
+    case OUT_OF_BOUNDS:
+      return new OutOfBoundsError(`${attempt.what}: ${text}`);
+    default:
+      return new BackendError(attempt.backend, `${attempt.what}: ${text}`);
+  }
+}

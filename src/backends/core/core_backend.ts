@@ -1,0 +1,149 @@
+/**
+ * The backend over `core/`, whatever shim the core is behind.
+ *
+ * @module
+ */
+import { BackendError, InvalidArgumentError, OutOfBoundsError } from "../../errors.ts";
+import type { OpName } from "../../program/ops.ts";
+import { plan } from "../../program/plan.ts";
+import type { Program } from "../../program/program.ts";
+import type { DType } from "../../tensor/dtype.ts";
+import type {
+  Backend,
+  BackendName,
+  Bindings,
+  Buffer,
+  CopyRange,
+  DeviceInfo,
+  Executable,
+  MemoryInfo,
+  WeightHandle,
+  WeightSource,
+  WeightSpec,
+} from "../backend.ts";
+import type { CoreAbi } from "./abi.ts";
+import { CoreExecutable } from "./executable.ts";
+import { CoreBuffer, CoreWeight, Ledger } from "./ledger.ts";
+import { upload, type Uploader, weightBytes } from "./upload.ts";
+
+/** Dtypes of what is not a weight or a cache. */
+const DENSE: readonly DType[] = ["f32", "i32"];
+/** Dtypes of packed weights. */
+const WEIGHTS: readonly DType[] = ["f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"];
+
+/** What ops take beyond dense F32 and I32. */
+const MORE_DTYPES: Partial<Record<OpName, readonly DType[]>> = {
+  linear: WEIGHTS,
+  linearGroup: WEIGHTS,
+  embed: WEIGHTS,
+  writeKv: ["f16"],
+  pagedAttention: ["f16"],
+};
+
+/** What makes a backend out of a loaded core. */
+export interface CoreOptions {
+  /** Name of the backend. */
+  readonly name: BackendName;
+  /** What it computes on. */
+  readonly device: DeviceInfo;
+  /** The loaded core. */
+  readonly abi: CoreAbi;
+  /** The most bytes that may be held. */
+  readonly limit: number;
+}
+
+/** A backend over a loaded core. Steps run at once, on the calling thread. */
+export class CoreBackend implements Backend {
+  readonly name: BackendName;
+  readonly device: DeviceInfo;
+  readonly #core: Uploader;
+  readonly #executables = new Set<CoreExecutable>();
+  #disposed = false;
+
+  /** Takes over a loaded core. */
+  constructor({ name, device, abi, limit }: CoreOptions) {
+    this.name = name;
+    this.device = device;
+    this.#core = { name, abi, ledger: new Ledger(abi, limit) };
+  }
+
+  get memory(): MemoryInfo {
+    return this.#core.ledger.memory;
+  }
+
+  supports(op: OpName, dtypes: readonly DType[]): boolean {
+    return dtypes.every((dtype) => DENSE.includes(dtype) || (MORE_DTYPES[op]?.includes(dtype) ?? false));
+  }
+
+  weightBytes(spec: WeightSpec): number {
+    return weightBytes(this.#alive().abi, spec);
+  }
+
+  async upload(spec: WeightSpec, source: WeightSource, signal?: AbortSignal): Promise<WeightHandle> {
+    return await upload(this.#alive(), spec, source, signal);
+  }
+
+  freeWeight(weight: WeightHandle): void {
+    if (!(weight instanceof CoreWeight)) throw foreign("weight");
+    this.#alive().ledger.free(weight);
+  }
+
+  alloc(bytes: number): Buffer {
+    return this.#alive().ledger.alloc(bytes, "a buffer");
+  }
+
+  free(buffer: Buffer): void {
+    if (!(buffer instanceof CoreBuffer)) throw foreign("buffer");
+    this.#alive().ledger.free(buffer);
+  }
+
+  write(buffer: Buffer, offset: number, bytes: Uint8Array): void {
+    this.#view(buffer, offset, bytes.length).set(bytes);
+  }
+
+  copy(from: Buffer, to: Buffer, ranges: readonly CopyRange[]): void {
+    for (const range of ranges) {
+      this.#view(to, range.to, range.length).set(this.#view(from, range.from, range.length));
+    }
+  }
+
+  // deno-lint-ignore require-await -- steps run at once, so there is nothing to wait for
+  async read(buffer: Buffer, offset: number, into: Uint8Array): Promise<void> {
+    into.set(this.#view(buffer, offset, into.length));
+  }
+
+  // deno-lint-ignore require-await -- errors of an async method must not be thrown at once
+  async compile(program: Program, bindings: Bindings): Promise<Executable> {
+    const core = this.#alive();
+    const forget = (executable: CoreExecutable): void => void this.#executables.delete(executable);
+    const executable = new CoreExecutable(core, plan(program, this), bindings, forget);
+    this.#executables.add(executable);
+    return executable;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    for (const executable of [...this.#executables]) executable[Symbol.dispose]();
+    this.#core.ledger.freeAll();
+    this.#core.abi.close();
+    this.#disposed = true;
+  }
+
+  #alive(): Uploader {
+    if (this.#disposed) throw new BackendError(this.name, "it was disposed before");
+    return this.#core;
+  }
+
+  #view(buffer: Buffer, offset: number, length: number): Uint8Array {
+    const { abi, ledger } = this.#alive();
+    if (!(buffer instanceof CoreBuffer)) throw foreign("buffer");
+    if (offset < 0 || offset + length > ledger.check(buffer).bytes) {
+      throw new OutOfBoundsError(`${length} bytes at ${offset} leave a buffer of ${buffer.bytes} bytes`);
+    }
+    return abi.view(buffer.address + offset, length);
+  }
+}
+
+function foreign(what: string): InvalidArgumentError {
+  return new InvalidArgumentError(`the ${what} is not one of this backend`);
+}

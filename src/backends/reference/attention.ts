@@ -1,0 +1,144 @@
+/**
+ * Attention over dense keys and values, and over the pages of a cache.
+ *
+ * @module
+ */
+import { f16ToF32 } from "../../tensor/float16.ts";
+import type { HostTensor } from "./host_tensor.ts";
+import type { Kernel } from "./kernel.ts";
+import { checkIndex } from "./rows.ts";
+
+/** What one query head sees. */
+interface Query {
+  /** The query vector. */
+  readonly vector: Float32Array;
+  /** Position of the query among the keys. */
+  readonly position: number;
+  /** Slope of ALiBi for this head; 0 for none. */
+  readonly slope: number;
+  /** Positions of the keys that it sees. */
+  readonly visible: readonly number[];
+  /** Key at a position; valid until the next call. */
+  key(position: number): Float32Array;
+  /** Value at a position; valid until the next call. */
+  value(position: number): Float32Array;
+}
+
+/** How scores are made: scale, then softcap, then the ALiBi bias. */
+interface Scoring {
+  readonly scale: number;
+  readonly softcap: number;
+}
+
+/** softmax(scores) · values for one query head. A query that sees no key gives zeros. */
+function attend(query: Query, { scale, softcap }: Scoring, out: Float32Array): void {
+  const { vector, visible, slope, position } = query;
+  const scores = visible.map((j) => {
+    const key = query.key(j);
+    let score = 0;
+    for (let i = 0; i < vector.length; i++) score += vector[i] * key[i];
+    score *= scale;
+    if (softcap > 0) score = softcap * Math.tanh(score / softcap);
+    return slope === 0 ? score : score + slope * (j - position);
+  });
+  const peak = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+  const weights = scores.map((score) => Math.exp(score - peak));
+  const total = weights.reduce((a, b) => a + b, 0);
+  const sums = new Float64Array(out.length);
+  visible.forEach((j, n) => {
+    const value = query.value(j);
+    for (let i = 0; i < sums.length; i++) sums[i] += weights[n] * value[i];
+  });
+  for (let i = 0; i < out.length; i++) out[i] = visible.length === 0 ? 0 : sums[i] / total;
+}
+
+/** Positions from..to (without `to`) that lie in a window which ends at the query; 0 is no window. */
+function windowed(to: number, position: number, window: number): number[] {
+  const from = window > 0 ? Math.max(0, position - window + 1) : 0;
+  return Array.from({ length: Math.max(to - from, 0) }, (_, i) => from + i);
+}
+
+/** Reads vectors of a cache by element offset, widening F16. */
+function vectorReader(cache: HostTensor): (offset: number) => Float32Array {
+  const { width } = cache;
+  if (cache.dtype === "f32") {
+    const all = cache.f32;
+    return (offset) => all.subarray(offset, offset + width);
+  }
+  const bits = cache.f16;
+  const out = new Float32Array(width);
+  return (offset) => f16ToF32(bits.subarray(offset, offset + width), out);
+}
+
+/** Dense attention. */
+export const attention: Kernel = (call) => {
+  const [q, k, v] = [call.input(0), call.input(1), call.input(2)];
+  const [mask, slopes] = [call.optional(3)?.f32, call.optional(4)?.f32];
+  const [causal, past, window] = [call.flag("causal"), call.number("past"), call.number("window")];
+  const scoring = { scale: call.number("scale"), softcap: call.number("softcap") };
+  const [batches, heads, queries, headDim] = q.shape;
+  const [, kvHeads, keys] = k.shape;
+  const [from, out] = [q.f32, call.output().f32];
+  const [keyAt, valueAt] = [vectorReader(k), vectorReader(v)];
+  for (let b = 0; b < batches; b++) {
+    for (let h = 0; h < heads; h++) {
+      const kvHead = b * kvHeads + Math.floor((h * kvHeads) / heads);
+      for (let t = 0; t < queries; t++) {
+        const row = (b * heads + h) * queries + t;
+        const position = t + past;
+        const end = causal ? Math.min(keys, position + 1) : keys;
+        attend(
+          {
+            vector: from.subarray(row * headDim, (row + 1) * headDim),
+            position,
+            slope: slopes ? slopes[h] : 0,
+            visible: windowed(end, position, window).filter((j) => !mask || mask[b * keys + j] !== 0),
+            key: (j) => keyAt((kvHead * keys + j) * k.width),
+            value: (j) => valueAt((kvHead * keys + j) * v.width),
+          },
+          scoring,
+          out.subarray(row * v.width, (row + 1) * v.width),
+        );
+      }
+    }
+  }
+};
+
+/** Causal attention of each row over its sequence's pages. */
+export const pagedAttention: Kernel = (call) => {
+  const [q, keyCache, valueCache] = [call.input(0), call.input(1), call.input(2)];
+  const [lengths, sequences] = [call.input(3).i32, call.input(4).i32];
+  const [table, slopes] = [call.input(5), call.optional(6)?.f32];
+  const [heads, window] = [call.number("heads"), call.number("window")];
+  const scoring = { scale: call.number("scale"), softcap: call.number("softcap") };
+  const [pages, kvHeads, pageSize, headDim] = keyCache.shape;
+  const [lines, maxPages] = table.shape;
+  const [from, out, pageTable] = [q.f32, call.output().f32, table.i32];
+  const [keyAt, valueAt] = [vectorReader(keyCache), vectorReader(valueCache)];
+  for (let t = 0; t < lengths.length; t++) {
+    const line = checkIndex("pagedAttention: the sequence", sequences[t], lines);
+    checkIndex("pagedAttention: the length", lengths[t], maxPages * pageSize + 1);
+    for (let h = 0; h < heads; h++) {
+      const kvHead = Math.floor((h * kvHeads) / heads);
+      /** Which vector of the cache holds a position. */
+      const vectorOf = (j: number): number => {
+        const page = pageTable[line * maxPages + Math.floor(j / pageSize)];
+        checkIndex("pagedAttention: the page", page, pages);
+        return (page * kvHeads + kvHead) * pageSize + (j % pageSize);
+      };
+      const row = t * heads + h;
+      attend(
+        {
+          vector: from.subarray(row * headDim, (row + 1) * headDim),
+          position: lengths[t] - 1,
+          slope: slopes ? slopes[h] : 0,
+          visible: windowed(lengths[t], lengths[t] - 1, window),
+          key: (j) => keyAt(vectorOf(j) * headDim),
+          value: (j) => valueAt(vectorOf(j) * valueCache.width),
+        },
+        scoring,
+        out.subarray(row * valueCache.width, (row + 1) * valueCache.width),
+      );
+    }
+  }
+};

@@ -1,0 +1,35 @@
+/**
+ * The ABI of the core over a WASM instance.
+ *
+ * @module
+ */
+import type { CoreAbi } from "../core/abi.ts";
+
+type Export = (...args: number[]) => number;
+
+/** The ABI over an instance of one of the generated modules. */
+export function wasmAbi(instance: WebAssembly.Instance): CoreAbi {
+  const memory = instance.exports.memory as WebAssembly.Memory;
+  const get = (name: string): Export => instance.exports[name] as Export;
+  // Addresses above 2 GiB come out as negative numbers.
+  const unsigned = (name: string): Export => {
+    const call = get(name);
+    return (...args) => call(...args) >>> 0;
+  };
+  return {
+    alloc: unsigned("alloc"),
+    free: get("free"),
+    weightBytes: unsigned("weight_bytes"),
+    weightCreate: unsigned("weight_create"),
+    weightWrite: get("weight_write"),
+    weightFree: get("weight_free"),
+    programCreate: unsigned("program_create"),
+    programStep: unsigned("program_step"),
+    programBytes: unsigned("program_bytes"),
+    programRun: get("program_run"),
+    programFree: get("program_free"),
+    lastError: unsigned("last_error"),
+    view: (address, bytes) => new Uint8Array(memory.buffer as ArrayBuffer, address, bytes),
+    close: () => {},
+  };
+}

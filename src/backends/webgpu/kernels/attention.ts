@@ -1,0 +1,144 @@
+/**
+ * writeKv, pagedAttention and dense attention.
+ *
+ * @module
+ */
+import { UnsupportedOpError } from "../../../errors.ts";
+import type { Value } from "../../../program/program.ts";
+import type { DType } from "../../../tensor/dtype.ts";
+import {
+  byElement,
+  byWorkgroup,
+  dtypesLike,
+  input,
+  type KernelTable,
+  type OpView,
+  product,
+  reads,
+  writes,
+} from "../dispatch.ts";
+
+/** Widest value row: 64 lanes of 8 elements (lib/attend.wgsl). */
+const MAX_VALUE_DIM = 512;
+
+const isCache = (dtype: DType): boolean => dtype === "f32" || dtype === "f16";
+const isHalf = (value: Value): number => (value.dtype === "f16" ? 1 : 0);
+
+function checkValueDim(view: OpView, valueDim: number): void {
+  if (valueDim <= MAX_VALUE_DIM) return;
+  throw new UnsupportedOpError("webgpu", `${view.op.name} of value rows above ${MAX_VALUE_DIM}`, ["f32"]);
+}
+
+/** What both kinds of attention share. Keys and values are [pages or batch, kvHeads, keys, width]. */
+function attentionConstants(view: OpView, keys: Value, values: Value, heads: number): Record<string, number> {
+  const [, kvHeads, , headDim] = keys.shape.map((dim) => product([dim]));
+  const valueDim = product(values.shape.slice(3));
+  checkValueDim(view, valueDim);
+  return {
+    HEADS: heads,
+    KV_HEADS: kvHeads,
+    HEAD_DIM: headDim,
+    VALUE_DIM: valueDim,
+    SCALE: view.op.attrs.scale as number,
+    SOFTCAP: view.op.attrs.softcap as number,
+    WINDOW: view.op.attrs.window as number,
+    KEYS_HALF: isHalf(keys),
+    VALUES_HALF: isHalf(values),
+  };
+}
+
+/** The attention kernels. */
+export const ATTENTION: KernelTable = {
+  writeKv: {
+    supports: ([k, v, slots, keys, values]) =>
+      k === "f32" && v === "f32" && slots === "i32" && isCache(keys) && isCache(values),
+    dispatches(view) {
+      const [k, v, slots, keys, values] = [0, 1, 2, 3, 4].map((i) => input(view, i));
+      const [, kvHeads, pageSize, keyDim] = keys.shape.map((dim) => product([dim]));
+      const valueDim = product(values.shape.slice(3));
+      // Two F16 of one head share a word; of two heads they would race.
+      if ((isHalf(keys) && keyDim % 2 === 1) || (isHalf(values) && valueDim % 2 === 1)) {
+        throw new UnsupportedOpError("webgpu", "writeKv of an odd head width", ["f16"]);
+      }
+      const words = kvHeads * (keyDim >> isHalf(keys)) + kvHeads * (valueDim >> isHalf(values));
+      return [{
+        shader: "write_kv",
+        entry: "writeKv",
+        constants: {
+          KV_HEADS: kvHeads,
+          PAGE_SIZE: pageSize,
+          KEY_DIM: keyDim,
+          VALUE_DIM: valueDim,
+          KEYS_HALF: isHalf(keys),
+          VALUES_HALF: isHalf(values),
+        },
+        operands: { 1: reads(k), 2: reads(v), 3: reads(slots), 4: writes(keys), 5: writes(values) },
+        rows: k.shape[0],
+        groups: byElement(words),
+      }];
+    },
+  },
+  pagedAttention: {
+    supports: ([q, keys, values, lengths, sequences, pageTable, slopes]) =>
+      q === "f32" && isCache(keys) && isCache(values) && lengths === "i32" && sequences === "i32" &&
+      pageTable === "i32" && (slopes === undefined || slopes === "f32"),
+    dispatches(view) {
+      const [q, keys, values, lengths, sequences, pageTable] = [0, 1, 2, 3, 4, 5].map((i) => input(view, i));
+      const slopes = view.inputs[6];
+      const heads = view.op.attrs.heads as number;
+      return [{
+        shader: "paged_attention",
+        entry: "pagedAttention",
+        constants: {
+          ...attentionConstants(view, keys, values, heads),
+          HAS_SLOPES: slopes ? 1 : 0,
+          PAGE_SIZE: product(keys.shape.slice(2, 3)),
+          MAX_PAGES: product(pageTable.shape.slice(1)),
+        },
+        operands: {
+          1: reads(q),
+          2: reads(keys),
+          3: reads(values),
+          4: reads(slopes),
+          5: writes(view.outputs[0]),
+          6: reads(lengths),
+          7: reads(sequences),
+          8: reads(pageTable),
+        },
+        rows: q.shape[0],
+        groups: byWorkgroup(heads),
+      }];
+    },
+  },
+  attention: {
+    supports: dtypesLike("fffff"),
+    dispatches(view) {
+      const [q, keys, values] = [0, 1, 2].map((i) => input(view, i));
+      const [mask, slopes] = [view.inputs[3], view.inputs[4]];
+      const [batches, heads, queries] = q.shape.map((dim) => product([dim]));
+      return [{
+        shader: "attention",
+        entry: "attention",
+        constants: {
+          ...attentionConstants(view, keys, values, heads),
+          HAS_SLOPES: slopes ? 1 : 0,
+          HAS_MASK: mask ? 1 : 0,
+          QUERIES: queries,
+          KEYS: product(keys.shape.slice(2, 3)),
+          CAUSAL: view.op.attrs.causal ? 1 : 0,
+          PAST: view.op.attrs.past as number,
+        },
+        operands: {
+          1: reads(q),
+          2: reads(keys),
+          3: reads(values),
+          4: reads(slopes),
+          5: writes(view.outputs[0]),
+          6: reads(mask),
+        },
+        rows: batches,
+        groups: byWorkgroup(heads * queries),
+      }];
+    },
+  },
+};

@@ -1,0 +1,73 @@
+/**
+ * ropeTable and rope.
+ *
+ * @module
+ */
+import {
+  byElement,
+  dtypesLike,
+  input,
+  type KernelTable,
+  product,
+  reads,
+  rowsOf,
+  storage,
+  writes,
+} from "../dispatch.ts";
+
+const TWO_32 = 2 ** 32;
+
+/**
+ * Turns that one position adds, modulo 1, as 64-bit fractions, upper word first. A position is a whole number, so
+ * whole turns change nothing; what an F64 cannot hold of the fraction is below 1e-11 turns at position 131,072.
+ */
+export function turnFractions(inverseFrequencies: readonly number[]): Uint32Array {
+  const words = new Uint32Array(2 * inverseFrequencies.length);
+  inverseFrequencies.forEach((frequency, i) => {
+    const turns = frequency / (2 * Math.PI);
+    const fraction = (turns - Math.floor(turns)) * TWO_32;
+    words[2 * i] = Math.floor(fraction);
+    words[2 * i + 1] = Math.floor((fraction - Math.floor(fraction)) * TWO_32);
+  });
+  return words;
+}
+
+/** The rotary position kernels. */
+export const ROPE: KernelTable = {
+  ropeTable: {
+    supports: dtypesLike("i"),
+    dispatches(view) {
+      const [out] = view.outputs;
+      const frequencies = view.op.attrs.inverseFrequencies as readonly number[];
+      return [{
+        shader: "rope",
+        entry: "ropeTable",
+        constants: { PAIRS: frequencies.length, SCALE: view.op.attrs.scale as number },
+        operands: { 1: reads(input(view, 0)), 2: storage(turnFractions(frequencies)), 3: writes(out) },
+        rows: out.shape[0],
+        groups: byElement(frequencies.length),
+      }];
+    },
+  },
+  rope: {
+    supports: dtypesLike("ff"),
+    dispatches(view) {
+      const [x, table] = [input(view, 0), input(view, 1)];
+      const [out] = view.outputs;
+      const { rows, width } = rowsOf(out.shape);
+      return [{
+        shader: "rope",
+        entry: "rope",
+        constants: {
+          PAIRS: product(table.shape.slice(1)) / 2,
+          HEAD_DIM: width / (view.op.attrs.heads as number),
+          WIDTH: width,
+          INTERLEAVED: view.op.attrs.interleaved ? 1 : 0,
+        },
+        operands: { 3: writes(out), 4: reads(x), 5: reads(table) },
+        rows,
+        groups: byElement(width),
+      }];
+    },
+  },
+};

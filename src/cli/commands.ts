@@ -1,0 +1,99 @@
+/**
+ * The commands: their arguments, options and one line of help. What a command does is imported when it runs.
+ *
+ * @module
+ */
+import { type Command, Option } from "commander";
+import type { BenchOptions } from "./bench.ts";
+import type { LogitsOptions } from "./logits.ts";
+import { type CommonOptions, commonOptions, generationOptions, type ModelOptions } from "./options.ts";
+import { modelOptions, tokenIds, whole } from "./options.ts";
+import type { EvalOptions } from "./eval.ts";
+import type { RunOptions } from "./run.ts";
+import type { TokenizeOptions } from "./tokenize.ts";
+import { checkBarePrompt } from "./verbs.ts";
+
+/** What is to be done; gives the exit code. */
+export type Job = () => Promise<number>;
+
+/** What the commands are given. */
+export interface CommandContext {
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** No command was named: the first argument is a prompt. */
+  readonly bare: boolean;
+  /** Told what to do. */
+  choose(job: Job): void;
+}
+
+const MODEL = "file, folder or URL; default: the model built in";
+
+/** Adds all commands to the program. */
+export function addCommands(program: Command, context: CommandContext): void {
+  const { signal, choose } = context;
+  addRun(program, context);
+  add(program, "inspect", "show metadata, tensors, the memory needed and whether it fits", modelOptions())
+    .argument("[model]", MODEL)
+    .action((model: string | undefined, options: ModelOptions) =>
+      choose(async () => (await import("./inspect.ts")).inspect(model, options))
+    );
+  add(program, "tokenize", "show the token ids and pieces of a text", [
+    new Option("--special", "special tokens written in the text count as such"),
+  ])
+    .argument("[model]", MODEL)
+    .argument("[text]", "the text, or - for standard input")
+    .usage("[options] [model] <text>")
+    .action((model: string | undefined, text: string | undefined, options: TokenizeOptions) =>
+      choose(async () => (await import("./tokenize.ts")).tokenize(model, text, options, signal))
+    );
+  add(program, "logits", "show the logits after the last of some tokens", [
+    ...modelOptions(),
+    new Option("--ids <ids>", "token ids such as 1,2,3").argParser(tokenIds).makeOptionMandatory(),
+    new Option("--top <n>", "only the n highest").argParser(whole(1)),
+  ])
+    .argument("[model]", MODEL)
+    .action((model: string | undefined, options: LogitsOptions) =>
+      choose(async () => (await import("./logits.ts")).logits(model, options, signal))
+    );
+  add(program, "eval", "measure the perplexity of a text, in windows of --context tokens", [
+    ...modelOptions(),
+    new Option("--text <file>", "text file, or - for standard input").makeOptionMandatory(),
+  ])
+    .argument("[model]", MODEL)
+    .action((model: string | undefined, options: EvalOptions) =>
+      choose(async () => (await import("./eval.ts")).evaluate(model, options, signal))
+    );
+  add(program, "bench", "measure the speed of prefill and decode", [
+    ...modelOptions(),
+    new Option("--prompt-tokens <n>", "tokens of a prefill; default: 512").argParser(whole(0)),
+    new Option("--gen-tokens <n>", "tokens to decode; default: 128").argParser(whole(0)),
+    new Option("--repeat <n>", "measurements of each").argParser(whole(1)).default(3),
+  ])
+    .argument("[model]", MODEL)
+    .action((model: string | undefined, options: BenchOptions) =>
+      choose(async () => (await import("./bench.ts")).bench(model, options, signal))
+    );
+  add(program, "doctor", "show which backends work here, and which one is chosen", [])
+    .action((options: CommonOptions) => choose(async () => (await import("./doctor.ts")).doctor(options)));
+}
+
+function addRun(program: Command, { signal, bare, choose }: CommandContext): void {
+  add(program, "run", "complete a prompt (the default command)", [
+    ...modelOptions(),
+    new Option("--prompt-ids <ids>", "token ids such as 1,2,3 in place of the prompt").argParser(tokenIds),
+    new Option("--system <text>", "answer the prompt as a chat with these instructions"),
+    new Option("--raw", "complete the prompt as it stands, as without --system").conflicts("system"),
+    ...generationOptions(),
+  ])
+    .argument("[prompt]", "the text to go on from, or - for standard input")
+    .action((prompt: string | undefined, options: RunOptions) => {
+      if (bare) checkBarePrompt(prompt);
+      choose(async () => (await import("./run.ts")).run(prompt, options, signal));
+    });
+}
+
+function add(program: Command, name: string, description: string, options: readonly Option[]): Command {
+  const command = program.command(name).description(description);
+  for (const option of [...options, ...commonOptions()]) command.addOption(option);
+  return command;
+}

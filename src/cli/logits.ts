@@ -1,0 +1,47 @@
+/**
+ * `logits`: what the model says after the last of some tokens.
+ *
+ * @module
+ */
+import type { Model } from "../model.ts";
+import { topK } from "../sampling/candidates.ts";
+import { table } from "./format.ts";
+import { modelArgument, openModel } from "./open_model.ts";
+import type { ModelOptions } from "./options.ts";
+import { print, printJson } from "./output.ts";
+
+/** Options of `logits`. */
+export interface LogitsOptions extends ModelOptions {
+  /** Token ids. */
+  ids: number[];
+  /** Only the highest. */
+  top?: number;
+}
+
+/** How many logits are shown to people who do not say how many. */
+const SHOWN = 10;
+
+/** Runs it; gives the exit code. */
+export async function logits(
+  source: string | undefined,
+  options: LogitsOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  const { ids, top, json } = options;
+  const opened = await openModel(modelArgument(source, options.model), options, signal, {
+    lazyTokenizer: true,
+  });
+  await using model = opened.model;
+  const row = await model.logits(ids);
+  const best = topK(row, top ?? SHOWN);
+  const pairs = best.ids.map((id, i): [number, number] => [id, best.logits[i]]);
+  if (json) {
+    const values = top === undefined ? { logits: Array.from(row) } : { top: pairs };
+    printJson({ ids, argmax: best.ids[0], ...values });
+  } else print(table(pairs.map(([id, logit]) => [`${id}`, logit.toFixed(4), piece(model, id)])));
+  return 0;
+}
+
+function piece(model: Model, id: number): string {
+  return model.hasTokenizer ? JSON.stringify(model.tokenizer.piece(id)) : "";
+}

@@ -1,0 +1,56 @@
+/**
+ * Loads the model that the command line names.
+ *
+ * @module
+ */
+import { load } from "../load.ts";
+import type { Model } from "../model.ts";
+import type { ModelOptions } from "./options.ts";
+import { LoadProgress } from "./progress.ts";
+import { UsageError } from "./usage_error.ts";
+
+/** A loaded model, and how long that took. */
+export interface OpenedModel {
+  /** The model. */
+  readonly model: Model;
+  /** Milliseconds of the loading. */
+  readonly loadMs: number;
+}
+
+/**
+ * The model as argument or `--model`; nothing means the one built in.
+ *
+ * @throws {UsageError} where both are given.
+ */
+export function modelArgument(argument: string | undefined, option: string | undefined): string | undefined {
+  if (argument !== undefined && option !== undefined) {
+    throw new UsageError("the model is given twice, as argument and --model; leave one out");
+  }
+  return argument ?? option;
+}
+
+/** Loads a model, with a progress bar where it takes long. */
+export async function openModel(
+  source: string | undefined,
+  options: ModelOptions,
+  signal: AbortSignal,
+  { lazyTokenizer }: { lazyTokenizer: boolean },
+): Promise<OpenedModel> {
+  const { backend, threads, context, kv, quiet, json } = options;
+  const started = performance.now();
+  const progress = new LoadProgress(quiet !== true && json !== true);
+  try {
+    const model = await load(source, {
+      backend,
+      threads,
+      contextLength: context,
+      kv,
+      lazyTokenizer,
+      signal,
+      onProgress: ({ loaded, total }) => progress.update(loaded, total),
+    });
+    return { model, loadMs: performance.now() - started };
+  } finally {
+    progress.stop();
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The bar that shows how far a long loading has come.
+ *
+ * @module
+ */
+// @ts-types="npm:@types/cli-progress@3.11.6"
+import type { SingleBar } from "cli-progress";
+import { formatBytes } from "./format.ts";
+
+/** A loading that is shorter than this, in milliseconds, gets no bar. */
+const PATIENCE = 300;
+
+/** A progress bar on standard error, where that is a terminal; `cli-progress` is imported when a bar is wanted. */
+export class LoadProgress {
+  readonly #enabled: boolean;
+  readonly #started = performance.now();
+  #bar?: SingleBar;
+  #importing = false;
+  #stopped = false;
+
+  /** A bar that is never shown where not `enabled`. */
+  constructor(enabled: boolean) {
+    this.#enabled = enabled && Deno.stderr.isTerminal();
+  }
+
+  /** Shows how many of the bytes are there. */
+  update(loaded: number, total: number): void {
+    if (!this.#enabled || performance.now() - this.#started < PATIENCE) return;
+    if (!this.#importing) {
+      this.#importing = true;
+      this.#create(total).catch(() => undefined);
+    }
+    this.#bar?.update(loaded);
+  }
+
+  /** Takes the bar away. */
+  stop(): void {
+    this.#stopped = true;
+    this.#bar?.stop();
+  }
+
+  async #create(total: number): Promise<void> {
+    const { default: progress } = await import("cli-progress");
+    if (this.#stopped) return;
+    this.#bar = new progress.SingleBar({
+      format: `loading {bar} {percentage}% of ${formatBytes(total)}`,
+      clearOnComplete: true,
+      hideCursor: true,
+    }, progress.Presets.shades_classic);
+    this.#bar.start(total, 0);
+  }
+}

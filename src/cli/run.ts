@@ -1,0 +1,125 @@
+/**
+ * `run`: completes a prompt, or answers it as a chat.
+ *
+ * @module
+ */
+import type { GenerationStats } from "../generate/generation.ts";
+import type { Model } from "../model.ts";
+import { formatRate, plural } from "./format.ts";
+import { textArgument } from "./input.ts";
+import { EXIT_INTERRUPTED } from "./interrupt.ts";
+import { openModel } from "./open_model.ts";
+import type { GenerationOptions, ModelOptions } from "./options.ts";
+import { note, print, printJson } from "./output.ts";
+import { UsageError } from "./usage_error.ts";
+
+/** Options of `run`. */
+export interface RunOptions extends ModelOptions, GenerationOptions {
+  /** Token ids in place of the prompt. */
+  promptIds?: number[];
+  /** Instructions of a chat. */
+  system?: string;
+}
+
+/** Runs it; gives the exit code. */
+export async function run(
+  prompt: string | undefined,
+  options: RunOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  const given = await readPrompt(prompt, options, signal);
+  const lazyTokenizer = typeof given !== "string";
+  const { model: opened, loadMs } = await openModel(options.model, options, signal, { lazyTokenizer });
+  await using model = opened;
+  const generation = model.generate(await asModelPrompt(model, given, options.system), {
+    maxTokens: options.maxTokens,
+    ignoreEos: options.ignoreEos,
+    stop: options.stop,
+    temperature: options.temperature,
+    topK: options.topK,
+    topP: options.topP,
+    minP: options.minP,
+    repetitionPenalty: options.repetitionPenalty,
+    seed: options.seed,
+    signal,
+  });
+  let text = "";
+  for await (const chunk of generation) {
+    text += chunk.text;
+    if (!options.json) print(chunk.text);
+  }
+  const stats = await generation.stats();
+  if (options.json) printJson(await describe(model, text, stats, loadMs));
+  else if (text !== "" && !text.endsWith("\n")) print("\n");
+  if (!options.quiet && !options.json) note(summary(model, stats, loadMs));
+  return stats.finishReason === "abort" ? EXIT_INTERRUPTED : 0;
+}
+
+async function readPrompt(
+  prompt: string | undefined,
+  { promptIds, system }: RunOptions,
+  signal: AbortSignal,
+): Promise<string | readonly number[]> {
+  if (promptIds === undefined) {
+    if (prompt === undefined) {
+      throw new UsageError('there is no prompt, write one: llmforge "Once upon a time"');
+    }
+    return await textArgument(prompt, signal);
+  }
+  if (prompt !== undefined) throw new UsageError("give a prompt or --prompt-ids, not both");
+  if (system !== undefined) throw new UsageError("--system needs a prompt of text, not --prompt-ids");
+  return promptIds;
+}
+
+async function asModelPrompt(
+  model: Model,
+  prompt: string | readonly number[],
+  system: string | undefined,
+): Promise<string | readonly number[]> {
+  if (system === undefined || typeof prompt !== "string") return prompt;
+  const text = await model.applyChatTemplate([
+    { role: "system", content: system },
+    { role: "user", content: prompt },
+  ]);
+  // The template writes the special tokens itself.
+  return model.tokenizer.encode(text, { addSpecial: false, parseSpecial: true });
+}
+
+async function describe(
+  model: Model,
+  text: string,
+  stats: GenerationStats,
+  loadMs: number,
+): Promise<Record<string, unknown>> {
+  const { default: process } = await import("node:process");
+  return {
+    text,
+    ids: stats.ids,
+    prompt_ids: stats.promptIds,
+    finish_reason: stats.finishReason,
+    backend: model.backend.name,
+    threads: model.backend.device.threads,
+    model: model.name,
+    timings: {
+      load_ms: loadMs,
+      prefill_tokens: stats.prefillTokens,
+      prefill_tok_s: stats.prefillTokensPerSecond,
+      decode_tokens: stats.decodeTokens,
+      decode_tok_s: stats.decodeTokensPerSecond,
+      ttft_ms: stats.timeToFirstToken,
+    },
+    memory: { ...model.memory, peak_rss: process.resourceUsage().maxRSS },
+  };
+}
+
+function summary(model: Model, stats: GenerationStats, loadMs: number): string {
+  const { name, device } = model.backend;
+  const prefill = `${plural(stats.prefillTokens, "prompt token")} at ${
+    formatRate(stats.prefillTokensPerSecond)
+  }`;
+  const decode = `${plural(stats.ids.length, "token")} at ${formatRate(stats.decodeTokensPerSecond)}`;
+  return `${model.name} on ${name}, ${plural(device.threads, "thread")}: loaded in ${
+    loadMs.toFixed(0)
+  } ms, ` +
+    `first token after ${stats.timeToFirstToken.toFixed(0)} ms, ${prefill}, ${decode}`;
+}

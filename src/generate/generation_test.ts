@@ -1,0 +1,208 @@
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts";
+import { PAGE_SIZE } from "../nn/decoder.ts";
+import { NaiveTokenizer } from "../tokenizer/naive.ts";
+import { type Decoder, PREFILL_ROWS } from "./decoder.ts";
+import { type Chunk, type GenerateOptions, Generation } from "./generation.ts";
+import { PagePool, Sequence } from "./pages.ts";
+
+const tokenizer = new NaiveTokenizer({ eos: true });
+const [EOS] = tokenizer.eosIds;
+
+/** A decoder that says a fixed text after any prompt, and then ends it; its pages are real. */
+class ScriptedDecoder {
+  readonly steps: number[] = [];
+  readonly pool: PagePool;
+  #said = 0;
+
+  constructor(readonly script: readonly number[], readonly contextLength = 4 * PAGE_SIZE) {
+    this.pool = new PagePool(Math.ceil(contextLength / PAGE_SIZE));
+  }
+
+  sequence(): Sequence {
+    return new Sequence(this.pool, this.contextLength);
+  }
+
+  step(
+    sequence: Sequence,
+    tokens: readonly number[],
+  ): Pick<ReturnType<Decoder["step"]>, "argmax" | "logits"> {
+    sequence.reserve(tokens.length);
+    sequence.advance(tokens.length);
+    this.steps.push(tokens.length);
+    const next = () => this.script[this.#said++] ?? EOS;
+    return {
+      argmax: () => Promise.resolve(next()),
+      logits: () => {
+        const row = new Float32Array(tokenizer.vocabSize);
+        row[next()] = Math.log(tokenizer.vocabSize - 1);
+        return Promise.resolve(row);
+      },
+    };
+  }
+}
+
+function generation(
+  decoder: ScriptedDecoder,
+  options: GenerateOptions = {},
+  prompt: string | readonly number[] = "Hi",
+): Generation {
+  const source = {
+    decoder: decoder as unknown as Decoder,
+    tokenizer: () => Promise.resolve(tokenizer),
+    eosIds: () => tokenizer.eosIds,
+    track: <T>(work: Promise<T>) => work,
+  };
+  return new Generation(source, prompt, options);
+}
+
+function says(text: string, contextLength?: number): ScriptedDecoder {
+  return new ScriptedDecoder(tokenizer.encode(text), contextLength);
+}
+
+async function chunks(source: AsyncIterable<Chunk>): Promise<Chunk[]> {
+  const all: Chunk[] = [];
+  for await (const chunk of source) all.push(chunk);
+  return all;
+}
+
+Deno.test("tokens come one by one, and the stats say what happened", async () => {
+  const run = generation(says("you"));
+  assertEquals(await chunks(run), [..."you"].map((text) => ({ text, id: text.charCodeAt(0) })));
+  const stats = await run.stats();
+  assertEquals(stats.promptIds, tokenizer.encode("Hi"));
+  assertEquals(stats.ids, tokenizer.encode("you"));
+  assertEquals([stats.finishReason, stats.prefillTokens, stats.decodeTokens], ["stop", 2, 2]);
+  assertEquals(await run.text(), "you");
+});
+
+Deno.test("text has whole characters only", async () => {
+  const parts = (await chunks(generation(says("aé→🙂")))).map(({ text }) => text);
+  assertEquals(parts, ["a", "", "é", "", "", "→", "", "", "", "🙂"]);
+});
+
+Deno.test("a character that the token limit cuts becomes U+FFFD", async () => {
+  assertEquals(await generation(says("a🙂"), { maxTokens: 3 }).text(), "a\uFFFD");
+});
+
+Deno.test("the end token is not part of the result, and ignoreEos goes on after it", async () => {
+  const script = [97, EOS, 98];
+  const ended = generation(new ScriptedDecoder(script));
+  assertEquals(await ended.text(), "a");
+  assertEquals((await ended.stats()).ids, [97]);
+  const went = generation(new ScriptedDecoder(script), { ignoreEos: true, maxTokens: 3 });
+  assertEquals(await went.text(), "ab");
+  assertEquals((await went.stats()).ids, script);
+  assertEquals((await went.stats()).finishReason, "length");
+});
+
+Deno.test("a stop string ends the text before it, also across tokens", async () => {
+  const run = generation(says("one two three"), { stop: [" th", "xyz"] });
+  assertEquals(await run.text(), "one two");
+  assertEquals((await run.stats()).finishReason, "stop");
+});
+
+Deno.test("what looked like a stop string comes out at the end", async () => {
+  assertEquals(await generation(says("one tw"), { stop: "two" }).text(), "one tw");
+  assertEquals(await generation(says("one two"), { stop: "two", maxTokens: 6 }).text(), "one tw");
+});
+
+Deno.test("maxTokens 0 processes the prompt and says nothing", async () => {
+  const run = generation(says("you"), { maxTokens: 0 });
+  assertEquals(await chunks(run), []);
+  const { finishReason, prefillTokens, ids } = await run.stats();
+  assertEquals([finishReason, prefillTokens, ids.length], ["length", 2, 0]);
+});
+
+Deno.test("a long prompt is cut into chunks", async () => {
+  const decoder = says("x", 2 * PREFILL_ROWS);
+  const prompt = Array.from({ length: PREFILL_ROWS + 10 }, () => 65);
+  assertEquals(await generation(decoder, { maxTokens: 1 }, prompt).text(), "x");
+  assertEquals(decoder.steps, [PREFILL_ROWS, 10]);
+});
+
+Deno.test("prompts that cannot be are typed errors", async () => {
+  await assertRejects(() => generation(says("x"), {}, []).text(), InvalidArgumentError, "empty");
+  const long = Array.from({ length: 9 }, () => 65);
+  const error = await assertRejects(
+    () => generation(says("x", 8), {}, long).text(),
+    SequenceLengthExceededError,
+  );
+  assertEquals([error.max, error.actual], [8, 9]);
+});
+
+Deno.test("a full context ends the generation, or is an error where more was asked for", async () => {
+  const open = generation(says("abcdefghijkl", 8));
+  // Six places are left, and the last token is never fed back.
+  assertEquals(await open.text(), "abcdefg");
+  assertEquals((await open.stats()).finishReason, "length");
+  const seen: string[] = [];
+  const error = await assertRejects(async () => {
+    for await (const { text } of generation(says("abcdefghijkl", 8), { maxTokens: 10 })) seen.push(text);
+  }, SequenceLengthExceededError);
+  assertEquals([error.max, error.actual], [8, 9]);
+  assertEquals(seen.join(""), "abcdefg");
+});
+
+Deno.test("an abort keeps what was generated", async () => {
+  const controller = new AbortController();
+  const decoder = says("abcdef");
+  const run = generation(decoder, { signal: controller.signal });
+  let text = "";
+  for await (const chunk of run) {
+    text += chunk.text;
+    if (text === "abc") controller.abort();
+  }
+  assertEquals(text, "abc");
+  assertEquals((await run.stats()).finishReason, "abort");
+  assertEquals(decoder.pool.free, decoder.pool.size);
+});
+
+Deno.test("an abort before the start computes nothing", async () => {
+  const decoder = says("abc");
+  const run = generation(decoder, { signal: AbortSignal.abort() });
+  assertEquals(await run.text(), "");
+  assertEquals([decoder.steps, (await run.stats()).finishReason], [[], "abort"]);
+});
+
+Deno.test("nothing is computed before it is asked for", async () => {
+  const decoder = says("abcdef");
+  const iterator = generation(decoder)[Symbol.asyncIterator]();
+  assertEquals(decoder.steps, []);
+  await iterator.next();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(decoder.steps, [2]);
+  await iterator.return?.();
+  assertEquals(decoder.pool.free, decoder.pool.size);
+});
+
+Deno.test("a stream gives the text, and cancelling it frees the pages", async () => {
+  let text = "";
+  for await (const part of generation(says("a🙂b")).toReadableStream()) text += part;
+  assertEquals(text, "a🙂b");
+  const decoder = says("abcdef");
+  const reader = generation(decoder).toReadableStream().getReader();
+  assertEquals(await reader.read(), { done: false, value: "a" });
+  await reader.cancel();
+  assertEquals(decoder.pool.free, decoder.pool.size);
+});
+
+Deno.test("a generation is read once", async () => {
+  const run = generation(says("abc"));
+  await run.text();
+  assertThrows(() => run[Symbol.asyncIterator](), InvalidArgumentError, "once");
+});
+
+Deno.test("logprobs are of the model's own distribution, whatever the sampling", async () => {
+  const run = generation(says("ab"), { logprobs: true, temperature: 0, repetitionPenalty: 1.5 });
+  // The script's token has as much weight as all others together.
+  for (const { logprob } of await chunks(run)) assertAlmostEquals(logprob ?? NaN, Math.log(0.5), 1e-5);
+});
+
+Deno.test("wrong options are refused at the call", () => {
+  for (const maxTokens of [-1, 1.5, NaN]) {
+    assertThrows(() => generation(says("a"), { maxTokens }), InvalidArgumentError, "maxTokens");
+  }
+  assertThrows(() => generation(says("a"), { temperature: -1 }), InvalidArgumentError, "temperature");
+  assert(generation(says("a"), { maxTokens: 0 }));
+});

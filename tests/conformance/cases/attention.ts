@@ -1,0 +1,182 @@
+/** Cases of attention: dense, and over a paged cache. @module */
+import type { Attrs } from "../../../src/program/program.ts";
+import { normal, packed, permutation } from "../../support/random.ts";
+import type { OpCase } from "../case.ts";
+
+/** What a paged case varies. */
+interface PagedOptions {
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  pageSize?: number;
+  kv?: "f32" | "f16";
+  /** Keys that each row sees. */
+  lengths?: readonly number[];
+  /** Line of the page table that each row reads. */
+  sequences?: readonly number[];
+  slopes?: boolean;
+  attrs?: Attrs;
+}
+
+const LENGTHS = [1, 2, 17, 33, 40, 41];
+const SEQUENCES = [0, 2, 1, 0, 2, 2];
+
+/** Rows of three sequences, whose pages lie about the cache in no order. */
+function paged(name: string, options: PagedOptions): OpCase {
+  const { heads, kvHeads, headDim, pageSize = 16, kv = "f32", attrs = {} } = options;
+  const { lengths = LENGTHS, sequences = SEQUENCES } = options;
+  const maxPages = Math.ceil(Math.max(...lengths) / pageSize) + 1;
+  const pages = 3 * maxPages + 1;
+  const cacheShape = [pages, kvHeads, pageSize, headDim];
+  const cacheCount = pages * kvHeads * pageSize * headDim;
+  return {
+    name: `pagedAttention ${name}`,
+    capacity: { rows: 9, outputs: 0 },
+    counts: { rows: lengths.length, outputs: 0 },
+    record(g) {
+      const inputs = [
+        g.input("q", "f32", ["rows", heads * headDim]),
+        g.state("keys", kv, cacheShape),
+        g.state("values", kv, cacheShape),
+        g.step("lengths", "i32", ["rows"]),
+        g.step("sequences", "i32", ["rows"]),
+        g.step("pageTable", "i32", [3, maxPages]),
+        options.slopes ? g.constant("slopes", normal(heads, 8).map(Math.abs), [heads]) : undefined,
+      ];
+      g.output("y", g.record("pagedAttention", inputs, { heads, scale: headDim ** -0.5, ...attrs })[0]);
+    },
+    fillings: {
+      q: normal(9 * heads * headDim, 1),
+      keys: packed(kv, cacheCount, 2),
+      values: packed(kv, cacheCount, 3),
+      lengths: Int32Array.from(lengths),
+      sequences: Int32Array.from(sequences),
+      pageTable: permutation(pages, 4).subarray(0, 3 * maxPages),
+    },
+  };
+}
+
+const grouped = { heads: 6, kvHeads: 2, headDim: 16 };
+
+const pagedCases = [
+  paged("one head", { heads: 1, kvHeads: 1, headDim: 8 }),
+  paged("as many KV heads", { heads: 4, kvHeads: 4, headDim: 32 }),
+  paged("grouped", grouped),
+  paged("one KV head", { heads: 5, kvHeads: 1, headDim: 64 }),
+  paged("grouped, heads of 64", { heads: 9, kvHeads: 3, headDim: 64 }),
+  paged("heads of 4", { heads: 2, kvHeads: 1, headDim: 4 }),
+  paged("heads of 80", { heads: 2, kvHeads: 2, headDim: 80 }),
+  paged("heads of 128", { heads: 2, kvHeads: 1, headDim: 128 }),
+  paged("F16 cache", { ...grouped, kv: "f16" }),
+  paged("F16 cache, heads of 64", { heads: 9, kvHeads: 3, headDim: 64, kv: "f16" }),
+  paged("pages of 4", { ...grouped, pageSize: 4 }),
+  paged("pages of 32", { ...grouped, pageSize: 32 }),
+  paged("window 1", { ...grouped, attrs: { window: 1 } }),
+  paged("window 5", { ...grouped, attrs: { window: 5 } }),
+  paged("window 20", { ...grouped, attrs: { window: 20 } }),
+  paged("softcap", { ...grouped, attrs: { softcap: 1.5 } }),
+  paged("softcap and window", { ...grouped, attrs: { softcap: 5, window: 7 } }),
+  paged("slopes", { ...grouped, slopes: true }),
+  paged("slopes and softcap", { ...grouped, slopes: true, attrs: { softcap: 2 } }),
+  paged("slopes, F16 cache, window", { ...grouped, slopes: true, kv: "f16", attrs: { window: 9 } }),
+  { ...paged("large scores", { ...grouped, attrs: { scale: 20 } }), tolerance: 1e-3 },
+  paged("700 keys", { ...grouped, lengths: [700, 512, 513, 511], sequences: [1, 0, 2, 1] }),
+  paged("700 keys, window 300", {
+    ...grouped,
+    kv: "f16",
+    lengths: [700, 301],
+    sequences: [1, 0],
+    attrs: { window: 300 },
+  }),
+  paged("a row without keys", { ...grouped, lengths: [3, 0, 5], sequences: [0, 1, 2] }),
+];
+
+/** Rows of one step written, some to the same page, one nowhere. */
+function writeKv(kv: "f32" | "f16", kvHeads: number, headDim: number): OpCase {
+  const cacheShape = [4, kvHeads, 8, headDim];
+  const count = 4 * kvHeads * 8 * headDim;
+  return {
+    name: `writeKv ${kv} ${kvHeads}x${headDim}`,
+    capacity: { rows: 7, outputs: 0 },
+    counts: { rows: 5, outputs: 0 },
+    record(g) {
+      g.record("writeKv", [
+        g.input("k", "f32", ["rows", kvHeads * headDim]),
+        g.input("v", "f32", ["rows", kvHeads * headDim]),
+        g.step("slots", "i32", ["rows"]),
+        g.state("keys", kv, cacheShape),
+        g.state("values", kv, cacheShape),
+      ]);
+    },
+    fillings: {
+      k: normal(7 * kvHeads * headDim, 5),
+      v: normal(7 * kvHeads * headDim, 6),
+      slots: Int32Array.of(31, 0, 9, -1, 8, 1, 2),
+      keys: packed(kv, count, 2),
+      values: packed(kv, count, 3),
+    },
+    tolerance: 0,
+  };
+}
+
+const writeCases = [writeKv("f32", 1, 4), writeKv("f32", 3, 16), writeKv("f16", 2, 8), writeKv("f16", 3, 64)];
+
+/** What a dense case varies. */
+interface DenseOptions {
+  batch?: number;
+  heads?: number;
+  kvHeads?: number;
+  queries?: number;
+  keys?: number;
+  headDim?: number;
+  valueDim?: number;
+  mask?: Float32Array;
+  slopes?: boolean;
+  attrs?: Attrs;
+}
+
+function dense(name: string, options: DenseOptions): OpCase {
+  const { batch = 2, heads = 4, kvHeads = 2, queries = 5, keys = 9, headDim = 8 } = options;
+  const { valueDim = headDim, mask, slopes, attrs = {} } = options;
+  return {
+    name: `attention ${name}`,
+    record(g) {
+      const inputs = [
+        g.input("q", "f32", [batch, heads, queries, headDim]),
+        g.input("k", "f32", [batch, kvHeads, keys, headDim]),
+        g.input("v", "f32", [batch, kvHeads, keys, valueDim]),
+        mask ? g.input("mask", "f32", [batch, keys]) : undefined,
+        slopes ? g.constant("slopes", normal(heads, 8).map(Math.abs), [heads]) : undefined,
+      ];
+      g.output("y", g.record("attention", inputs, { scale: headDim ** -0.5, ...attrs })[0]);
+    },
+    fillings: {
+      q: normal(batch * heads * queries * headDim, 1),
+      k: normal(batch * kvHeads * keys * headDim, 2),
+      v: normal(batch * kvHeads * keys * valueDim, 3),
+      ...(mask ? { mask } : {}),
+    },
+  };
+}
+
+const MASK = Float32Array.from({ length: 18 }, (_, i) => (i % 4 === 0 || i > 14 ? 0 : 1));
+const HIDES_ALL = Float32Array.from({ length: 18 }, (_, i) => (i < 9 ? 0 : 1));
+
+const denseCases = [
+  dense("full", {}),
+  dense("causal", { keys: 5, attrs: { causal: true } }),
+  dense("causal with past", { attrs: { causal: true, past: 4 } }),
+  dense("one query", { queries: 1, attrs: { causal: true, past: 8 } }),
+  dense("mask", { mask: MASK }),
+  dense("mask that hides every key", { mask: HIDES_ALL }),
+  dense("window", { attrs: { causal: true, past: 4, window: 3 } }),
+  dense("softcap", { attrs: { causal: true, past: 4, softcap: 1.5 } }),
+  dense("slopes", { slopes: true, attrs: { causal: true, past: 4 } }),
+  dense("one KV head", { kvHeads: 1 }),
+  dense("heads of 5", { headDim: 5 }),
+  dense("values of another width", { headDim: 12, valueDim: 7 }),
+  dense("100 keys, heads of 64", { batch: 1, queries: 33, keys: 100, headDim: 64 }),
+];
+
+/** Attention over pages, writes to pages, dense attention. */
+export const attentionCases: readonly OpCase[] = [...writeCases, ...pagedCases, ...denseCases];

@@ -1,0 +1,23 @@
+/** Every op case, by family. @module */
+import type { CaseFamilies } from "../case.ts";
+import { attentionCases } from "./attention.ts";
+import { elementwiseCases } from "./elementwise.ts";
+import { layerCases } from "./layer.ts";
+import { linearCases, matmulCases } from "./matmul.ts";
+import { normCases } from "./norms.ts";
+import { reductionCases } from "./reductions.ts";
+import { ropeCases } from "./rope.ts";
+import { rowCases } from "./rows.ts";
+
+/** The whole suite. */
+export const CASE_FAMILIES: CaseFamilies = {
+  elementwise: elementwiseCases,
+  reductions: reductionCases,
+  norms: normCases,
+  matmul: matmulCases,
+  linear: linearCases,
+  rows: rowCases,
+  rope: ropeCases,
+  attention: attentionCases,
+  layers: layerCases,
+};

@@ -1,0 +1,153 @@
+/** The same row gives the same bits whatever else is in the batch, and however a prompt is cut into steps. @module */
+import type { Backend } from "../../src/backends/backend.ts";
+import { Recorder } from "../../src/program/recorder.ts";
+import type { DType } from "../../src/tensor/dtype.ts";
+import { assert, assertEquals } from "@std/assert";
+import { testOnBackends } from "../support/backends.ts";
+import { normal, packed, permutation } from "../support/random.ts";
+import { Rig } from "../support/rig.ts";
+import { LAYER, LAYER_ROWS, layerStep, layerWeights, recordLayers } from "./cases/layer.ts";
+import { LINEAR_DTYPES, OPTIONAL_DTYPES } from "./cases/matmul.ts";
+
+const ROWS = 33;
+
+/** Ways to cut 33 rows into steps. */
+const CUTS: readonly (readonly number[])[] = [
+  Array(ROWS).fill(1),
+  [33],
+  [8, 8, 8, 8, 1],
+  [2, 3, 5, 7, 16],
+  [32, 1],
+];
+
+/** Capacities that are compiled for a step of this many rows. */
+const capacityFor = (rows: number): number => [1, 8, 64].find((capacity) => capacity >= rows) ?? rows;
+
+/** Runs `cut` after `cut` and joins what the steps give for the rows. */
+async function inSteps(
+  cut: readonly number[],
+  run: (first: number, count: number) => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let first = 0;
+  for (const count of cut) {
+    parts.push((await run(first, count)).slice());
+    first += count;
+  }
+  return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
+}
+
+async function linearBits(backend: Backend, dtype: DType, cut: readonly number[]): Promise<Uint8Array> {
+  const [k, n] = [96, 83];
+  const x = normal(ROWS * k, 1);
+  const rigs = new Map<number, Rig>();
+  for (const capacity of new Set(cut.map(capacityFor))) {
+    const g = new Recorder("linear", { rows: capacity, outputs: 0 });
+    g.output("y", g.linear(g.input("x", "f32", ["rows", k]), g.weight("w", dtype, [n, k])));
+    rigs.set(capacity, await Rig.create(backend, g.finish(), { w: packed(dtype, n * k, 2) }));
+  }
+  const bits = await inSteps(cut, async (first, count) => {
+    const rig = rigs.get(capacityFor(count)) as Rig;
+    rig.fill({ x: x.subarray(first * k, (first + count) * k) });
+    rig.run({ rows: count, outputs: 0 });
+    return (await rig.read()).get("y")?.bytes ?? new Uint8Array();
+  });
+  for (const rig of rigs.values()) rig[Symbol.dispose]();
+  return bits;
+}
+
+/** Two layers over two sequences: the caches that one step leaves are what the next one reads. */
+async function layerBits(
+  backend: Backend,
+  dtype: DType,
+  kv: "f32" | "f16",
+  cut: readonly number[],
+): Promise<Uint8Array> {
+  const g = new Recorder("layers", { rows: 64, outputs: 64 });
+  recordLayers(g, dtype, kv);
+  using rig = await Rig.create(backend, g.finish(), layerWeights(dtype));
+  return await inSteps(cut, async (first, count) => {
+    const rows = LAYER_ROWS.slice(first, first + count);
+    rig.fill(layerStep(rows, rows.map((_, i) => i)));
+    rig.run({ rows: count, outputs: count });
+    return (await rig.read(["logits"])).get("logits")?.bytes ?? new Uint8Array();
+  });
+}
+
+/** Keys that each row sees: around the places where kernels cut them into parts. */
+const LENGTHS = [1, 31, 32, 33, 255, 256, 257, 511, 512, 513, 700, 1025, 64, 40, 2, 1024];
+
+/** Attention of rows over a long cache that nobody writes to. */
+async function attentionBits(
+  backend: Backend,
+  kv: "f32" | "f16",
+  cut: readonly number[],
+): Promise<Uint8Array> {
+  const [heads, kvHeads, headDim, pageSize, maxPages] = [6, 2, 32, 32, 33];
+  const shape = [maxPages, kvHeads, pageSize, headDim];
+  const count = maxPages * kvHeads * pageSize * headDim;
+  const g = new Recorder("attention", { rows: LENGTHS.length, outputs: 0 });
+  const q = g.input("q", "f32", ["rows", heads * headDim]);
+  const caches = [g.state("keys", kv, shape), g.state("values", kv, shape)];
+  const rows = ["lengths", "sequences"].map((name) => g.step(name, "i32", ["rows"]));
+  const inputs = [q, ...caches, ...rows, g.step("pageTable", "i32", [1, maxPages])];
+  g.output("y", g.record("pagedAttention", inputs, { heads, scale: headDim ** -0.5 })[0]);
+  const fillings = {
+    keys: packed(kv, count, 2),
+    values: packed(kv, count, 3),
+    pageTable: permutation(maxPages, 4),
+  };
+  using rig = await Rig.create(backend, g.finish(), fillings);
+  const queries = normal(LENGTHS.length * heads * headDim, 1);
+  return await inSteps(cut, async (first, rows) => {
+    const width = heads * headDim;
+    rig.fill({
+      q: queries.subarray(first * width, (first + rows) * width),
+      lengths: Int32Array.from(LENGTHS.slice(first, first + rows)),
+    });
+    rig.run({ rows, outputs: 0 });
+    return (await rig.read(["y"])).get("y")?.bytes ?? new Uint8Array();
+  });
+}
+
+/** Where two bit strings differ first: row and column. */
+function firstDifference(a: Uint8Array, b: Uint8Array, columns: number): string {
+  const at = Math.floor(a.findIndex((byte, i) => byte !== b[i]) / 4);
+  return `row ${Math.floor(at / columns)}, column ${at % columns}`;
+}
+
+function assertSameBits(actual: Uint8Array, expected: Uint8Array, columns: number, what: string): void {
+  assertEquals(actual.length, expected.length, what);
+  const same = actual.every((byte, i) => byte === expected[i]);
+  assert(same, same ? what : `${what}: ${firstDifference(actual, expected, columns)} differs`);
+}
+
+await testOnBackends("bits of a row do not depend on the batch", async (backend, t) => {
+  for (const dtype of [...LINEAR_DTYPES, ...OPTIONAL_DTYPES]) {
+    if (!backend.supports("linear", ["f32", dtype])) continue;
+    await t.step(`linear ${dtype}`, async () => {
+      const expected = await linearBits(backend, dtype, CUTS[0]);
+      for (const cut of CUTS.slice(1)) {
+        assertSameBits(await linearBits(backend, dtype, cut), expected, 83, `steps of ${cut}`);
+      }
+    });
+  }
+  for (const kv of ["f32", "f16"] as const) {
+    await t.step(`attention over a long ${kv} cache`, async () => {
+      const expected = await attentionBits(backend, kv, LENGTHS.map(() => 1));
+      for (const cut of [[16], [5, 5, 6], [1, 2, 13]]) {
+        assertSameBits(await attentionBits(backend, kv, cut), expected, 6 * 32, `steps of ${cut}`);
+      }
+    });
+  }
+  const whole = [["f32", "f32"], ["bf16", "f16"], ["q8_0", "f16"], ["q4_0", "f32"]] as const;
+  for (const [dtype, kv] of whole) {
+    await t.step(`layers ${dtype}, ${kv} cache`, async () => {
+      const expected = await layerBits(backend, dtype, kv, CUTS[0]);
+      for (const cut of CUTS.slice(1)) {
+        const actual = await layerBits(backend, dtype, kv, cut);
+        assertSameBits(actual, expected, LAYER.vocabulary, `steps of ${cut}`);
+      }
+    });
+  }
+});

@@ -1,0 +1,74 @@
+//! The WASM shim: the ABI of `core` as exports that take and give numbers only, so that the module imports nothing.
+//!
+//! The safety of every call is the host's: it passes only addresses and handles that it got here.
+
+use llmforge_core::abi;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+#[wasm_bindgen]
+pub fn alloc(bytes: usize) -> usize {
+    abi::alloc(bytes)
+}
+
+#[wasm_bindgen]
+pub fn free(address: usize, bytes: usize) {
+    // SAFETY: the host's.
+    unsafe { abi::free(address, bytes) }
+}
+
+#[wasm_bindgen]
+pub fn weight_bytes(dtype: u32, rows: usize, cols: usize) -> usize {
+    abi::weight_bytes(dtype, rows, cols)
+}
+
+#[wasm_bindgen]
+pub fn weight_create(dtype: u32, rows: usize, cols: usize) -> usize {
+    abi::weight_create(dtype, rows, cols)
+}
+
+#[wasm_bindgen]
+pub fn weight_write(weight: usize, first_row: usize, address: usize, bytes: usize) -> u32 {
+    // SAFETY: the host's.
+    unsafe { abi::weight_write(weight, first_row, address, bytes) }
+}
+
+#[wasm_bindgen]
+pub fn weight_free(weight: usize) {
+    // SAFETY: the host's.
+    unsafe { abi::weight_free(weight) }
+}
+
+#[wasm_bindgen]
+pub fn program_create(blob: usize, bytes: usize, bindings: usize, count: usize) -> usize {
+    // SAFETY: the host's.
+    unsafe { abi::program_create(blob, bytes, bindings, count) }
+}
+
+#[wasm_bindgen]
+pub fn program_step(program: usize) -> usize {
+    // SAFETY: the host's.
+    unsafe { abi::program_step(program) }
+}
+
+#[wasm_bindgen]
+pub fn program_bytes(program: usize) -> usize {
+    // SAFETY: the host's.
+    unsafe { abi::program_bytes(program) }
+}
+
+#[wasm_bindgen]
+pub fn program_run(program: usize) -> u32 {
+    // SAFETY: the host's.
+    unsafe { abi::program_run(program) }
+}
+
+#[wasm_bindgen]
+pub fn program_free(program: usize) {
+    // SAFETY: the host's.
+    unsafe { abi::program_free(program) }
+}
+
+#[wasm_bindgen]
+pub fn last_error() -> usize {
+    abi::last_error()
+}
