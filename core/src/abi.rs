@@ -179,3 +179,30 @@ pub unsafe fn program_free(program: usize) {
     // SAFETY: the caller's.
     drop(unsafe { Box::from_raw(program as *mut Executor) });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weight_bytes_are_what_a_weight_takes() {
+        for dtype in [DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_1, DType::Q5_0, DType::Q5_1] {
+            let weight = PackedWeight::new(dtype, 19, 64).unwrap();
+            assert_eq!(weight_bytes(dtype as u32, 19, 64), weight.bytes(), "{dtype:?}");
+        }
+        assert_eq!(weight_bytes(DType::Q8_0 as u32, 16, 33), 0);
+        assert_eq!(weight_bytes(DType::I8 as u32, 16, 32), 0);
+        assert_eq!(weight_bytes(99, 16, 32), 0);
+    }
+
+    #[test]
+    fn failures_are_told() {
+        assert_eq!(alloc(usize::MAX), 0);
+        assert_eq!(weight_create(99, 16, 32), 0);
+        // SAFETY: the error is there until the next call.
+        let [code, length] = unsafe { *(last_error() as *const [u32; 2]) };
+        // SAFETY: as above.
+        let text = unsafe { std::slice::from_raw_parts((last_error() + 8) as *const u8, length as usize) };
+        assert_eq!((code, std::str::from_utf8(text)), (1, Ok("there are no weights of dtype 99")));
+    }
+}

@@ -350,3 +350,6 @@ impl Region for Prepare {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,7 @@ export async function bench(
   });
   await using model = opened.model;
   const { name: backend, device: { threads } } = model.backend;
-  if (!json) print(`${model.name} on ${backend}, ${plural(threads, "thread")}\n`);
+  if (!quiet && !json) note(`${model.name} on ${backend}, ${plural(threads, "thread")}`);
   const runs: { test: string; tok_s: number[] }[] = [];
   for (const test of tests(model, options, signal)) {
     if (!quiet && !json) note(`measuring ${test.name} ...`);

@@ -3,9 +3,20 @@
  *
  * @module
  */
-// @ts-types="npm:@types/cli-progress@3.11.6"
-import type { SingleBar } from "cli-progress";
 import { formatBytes } from "./format.ts";
+
+/** The part of `cli-progress` that is used; its own types would bring Node's into every check. */
+interface CliProgress {
+  SingleBar: new (options: Readonly<Record<string, unknown>>, preset: unknown) => SingleBar;
+  Presets: Readonly<Record<"shades_classic", unknown>>;
+}
+
+/** A bar of `cli-progress`. */
+interface SingleBar {
+  start(total: number, value: number): void;
+  update(value: number): void;
+  stop(): void;
+}
 
 /** A loading that is shorter than this, in milliseconds, gets no bar. */
 const PATIENCE = 300;
@@ -40,7 +51,7 @@ export class LoadProgress {
   }
 
   async #create(total: number): Promise<void> {
-    const { default: progress } = await import("cli-progress");
+    const { default: progress }: { default: CliProgress } = await import("cli-progress");
     if (this.#stopped) return;
     this.#bar = new progress.SingleBar({
       format: `loading {bar} {percentage}% of ${formatBytes(total)}`,

@@ -402,7 +402,7 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
   /**
    * Writes rows of keys and values to their slots in the paged cache. k, v: [T, kvHeads·headDim]; slots: i32 [T],
    * page·pageSize + offset, a negative one writes nothing; caches: [pages, kvHeads, pageSize, headDim] of F32 or F16.
-   * No outputs.
+   * Pages follow one another; how the elements stand inside a page is up to the backend. No outputs.
    */
   writeKv: {
     code: 62,

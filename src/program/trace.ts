@@ -29,6 +29,12 @@ export interface TracedBackend {
 export interface TraceOptions {
   /** Largest difference that passes, relative to the largest magnitude in the result (at least to 1). */
   tolerance?: number;
+  /**
+   * Copies the states of the first backend to the second before the step, and compares what an op writes to them. Only
+   * for backends that lay out pages alike. By default both keep their own, which must come of the same steps, and a
+   * wrong write is seen at the first op that reads it.
+   */
+  compareStates?: boolean;
 }
 
 /** The first op that differs. */
@@ -52,8 +58,8 @@ export interface TraceDifference {
 }
 
 /**
- * Runs a step of a Program op by op on two backends, until an op differs. The first is the one to trust. Its states
- * are copied to the second before the step, and both advance by it.
+ * Runs a step of a Program op by op on two backends, until an op differs. The first is the one to trust. The states of
+ * both advance by the step.
  *
  * ```ts ignore
  * const difference = await traceDifference(program, trusted, suspect, step);
@@ -65,15 +71,13 @@ export async function traceDifference(
   trusted: TracedBackend,
   suspect: TracedBackend,
   step: StepRecord,
-  { tolerance = 1e-4 }: TraceOptions = {},
+  { tolerance = 1e-4, compareStates = false }: TraceOptions = {},
 ): Promise<TraceDifference | undefined> {
   const fused = fuse(program, suspect.backend);
-  const known = await readBound(fused, trusted);
-  for (const state of fused.values.filter((value) => value.kind === "state")) {
-    suspect.backend.write(bufferOf(suspect, state.name), 0, get(known, state.id));
-  }
+  const known = await readInputs(fused, trusted);
+  if (compareStates) await copyStates(fused, trusted, suspect);
   for (const [index, op] of fused.ops.entries()) {
-    const single = isolate(fused, op);
+    const single = isolate(fused, op, compareStates);
     const record = partOfStep(single, step);
     const expected = await runSingle(single, trusted, record, known);
     const actual = await runSingle(single, suspect, record, known);
@@ -105,28 +109,43 @@ function bufferOf({ bindings }: TracedBackend, name: string): Buffer {
   return buffer;
 }
 
-/** Inputs and states as the trusted backend holds them. */
-async function readBound(program: Program, trusted: TracedBackend): Promise<KnownValues> {
+/** Reads a whole bound buffer. */
+async function readBound(
+  { backend, bindings }: TracedBackend,
+  name: string,
+  length: number,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  await backend.read(bufferOf({ backend, bindings }, name), 0, bytes);
+  return bytes;
+}
+
+/** Inputs as the trusted backend holds them. */
+async function readInputs(program: Program, trusted: TracedBackend): Promise<KnownValues> {
   const known: KnownValues = new Map();
-  for (const value of program.values) {
-    if (value.kind !== "input" && value.kind !== "state") continue;
-    const bytes = new Uint8Array(valueBytes(value, program));
-    await trusted.backend.read(bufferOf(trusted, value.name), 0, bytes);
-    known.set(value.id, bytes);
+  for (const value of program.values.filter(({ kind }) => kind === "input")) {
+    known.set(value.id, await readBound(trusted, value.name, valueBytes(value, program)));
   }
   return known;
+}
+
+async function copyStates(program: Program, trusted: TracedBackend, suspect: TracedBackend): Promise<void> {
+  for (const state of program.values.filter(({ kind }) => kind === "state")) {
+    const bytes = await readBound(trusted, state.name, valueBytes(state, program));
+    suspect.backend.write(bufferOf(suspect, state.name), 0, bytes);
+  }
 }
 
 /** A Program of one op, and which value of the whole Program each of its values is. */
 interface SingleOp {
   readonly program: Program;
   readonly origins: readonly number[];
-  /** Ids, in the whole Program, of states that the op writes to. */
+  /** Ids, in the whole Program, of states that the op writes to and that are to be compared. */
   readonly mutated: readonly number[];
 }
 
 /** Makes an op a Program: temporaries that it reads become inputs, those that it writes become outputs. */
-function isolate(whole: Program, op: Op): SingleOp {
+function isolate(whole: Program, op: Op, compareStates: boolean): SingleOp {
   const values: Value[] = [];
   const origins: number[] = [];
   const places = new Map<number, number>();
@@ -149,7 +168,8 @@ function isolate(whole: Program, op: Op): SingleOp {
   };
   const inputs = op.inputs.map((id) => place(id, false));
   const outputs = op.outputs.map((id) => place(id, true));
-  const mutated = (OPS[op.name].mutates ?? []).map((position) => storageOf(whole, op.inputs[position]));
+  const written = compareStates ? OPS[op.name].mutates ?? [] : [];
+  const mutated = written.map((position) => storageOf(whole, op.inputs[position]));
   const program = { ...whole, name: `${whole.name}: ${op.name}`, values, ops: [{ ...op, inputs, outputs }] };
   return { program, origins, mutated };
 }

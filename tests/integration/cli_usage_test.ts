@@ -87,7 +87,7 @@ const FAILED: readonly [args: string[], permissions: string[], says: string][] =
   [["logits", "--ids", "99999"], [], "99999"],
   [["x", "--context", "100000"], [], "--context"],
   [["Once upon a time there was", "--context", "2"], [], "the context holds 2"],
-  [["bench", "--prompt-tokens", "100000"], [], "100000"],
+  [["bench", "--prompt-tokens", "100000", "--quiet"], [], "100000"],
 ];
 
 Deno.test("cli: a failed run is one line and exit code 1", async (t) => {

@@ -226,7 +226,7 @@ impl<'a> Chunk<'a> {
                 for d in (0..dim).step_by(LANES) {
                     let sums = self.sums.add(first * dim + d * FOUR);
                     let turns: [V; FOUR] = std::array::from_fn(|turn| V::load_f32(sums.add(turn * LANES)));
-                    let sum = if in_turns { tile::of_query(turns, t) } else { turns[t] };
+                    let sum = if in_turns { V::of_turns(turns, t) } else { turns[t] };
                     sum.mul(factor).store_f32(out.add(self.offset(query) + d));
                 }
             }

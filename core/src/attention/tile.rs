@@ -16,13 +16,6 @@ pub(super) fn in_turns(queries: usize) -> bool {
     queries > 2
 }
 
-/// The vector of query `t`, out of the four turns.
-#[inline(always)]
-pub(super) fn of_query(turns: [V; FOUR], t: usize) -> V {
-    let turn = |back: usize| turns[(t + FOUR - back) % FOUR];
-    turn(0).alternate(turn(1)).join_ends(turn(2).alternate(turn(3)))
-}
-
 /// `scores[query, key] = q[query] . keys[key]` for `count` keys, rounded up to a multiple of 4.
 /// # Safety
 /// `q` is `[dim, 4]`, `keys` is `[dim, stride]`, `scores` is `[queries, TILE_KEYS]`.
@@ -85,7 +78,7 @@ unsafe fn scores_in_turns<const N: usize>(q: *const f32, queries: usize, keys: *
         }
         for (j, dots) in dots.into_iter().enumerate() {
             for t in 0..queries {
-                of_query(dots, t).store_f32(scores.add(t * TILE_KEYS + j * LANES));
+                V::of_turns(dots, t).store_f32(scores.add(t * TILE_KEYS + j * LANES));
             }
         }
     }

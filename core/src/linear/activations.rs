@@ -1,5 +1,6 @@
 //! Activations as the kernels read them.
 //!
+//! F32 rows stay as they are.
 //! Quantized rows lie four and four together, in blocks of 32 columns: pieces of 4 bytes (`[piece][4 rows]`), then of the four rows the scales,
 //! the scales times the sums of the values (both F32), and 8 times the sums (i32). A piece is four columns in `I8`, two in `I16`:
 //! of each four columns the first and third, then the second and fourth, the order in which a shift and a mask take bytes out of
@@ -95,13 +96,9 @@ impl Activations {
         rows: Range<usize>,
         scratch: *mut u8,
     ) -> Activations {
+        let pieces = kind.pieces();
         if kind == ActivationKind::F32 {
-            return Activations {
-                kind,
-                k,
-                pieces: kind.pieces(),
-                data: x.cast(),
-            };
+            return Activations { kind, k, pieces, data: x.cast() };
         }
         debug_assert!(k % BLOCK == 0);
         for row in rows {
@@ -116,12 +113,7 @@ impl Activations {
                 }
             }
         }
-        Activations {
-            kind,
-            k,
-            pieces: kind.pieces(),
-            data: scratch,
-        }
+        Activations { kind, k, pieces, data: scratch }
     }
 
     /// Start of an F32 row.

@@ -1,6 +1,7 @@
 //! F32, F16 and BF16 weights, multiplied in F32.
 
-use super::{Activations, Output, PackedWeight, GROUP, HALF, TILE};
+use super::activations::FOUR;
+use super::{singles, Activations, Output, PackedWeight, GROUP, HALF};
 use crate::dtype::DType;
 use crate::simd::{widen_f16, Vector, LANES, V};
 
@@ -43,47 +44,87 @@ impl Element for BF16 {
     }
 }
 
-/// The rows of one group for all tokens.
+/// Bytes of the tokens of [`interleave`].
+pub(super) fn interleaved_bytes(m: usize, k: usize) -> usize {
+    (m - singles(m)).div_ceil(FOUR) * FOUR * k * 4
+}
+
+/// Writes the tokens that go through tiles four and four together, `[column][4 tokens]`.
 /// # Safety
-/// As [`super::linear`].
-pub(super) unsafe fn group(weight: &PackedWeight, group: usize, x: &Activations, m: usize, output: Output, scratch: *mut u8) {
-    let packed = weight.group(group);
-    let row = group * GROUP;
-    // SAFETY: the caller's.
-    unsafe {
-        match (weight.dtype(), m) {
-            (DType::F32, 1) => vector::<F32>(packed, x, row, output),
-            (DType::F16, 1) => vector::<F16>(packed, x, row, output),
-            (_, 1) => vector::<BF16>(packed, x, row, output),
-            (DType::F32, _) => matrix(packed, x, m, row, output),
-            (DType::F16, _) => {
-                widen::<F16>(packed, x.k, scratch);
-                matrix(scratch, x, m, row, output);
+/// `to` must have room for [`interleaved_bytes`].
+pub(super) unsafe fn interleave(x: &Activations, m: usize, to: *mut f32) {
+    let (k, whole) = (x.k, x.k / LANES * LANES);
+    for token in (0..m - singles(m)).step_by(FOUR) {
+        // SAFETY: the tokens are there; past the last it is read again, for rows that are not written.
+        unsafe {
+            let to = to.add(token * k);
+            let rows: [*const f32; FOUR] = std::array::from_fn(|t| x.row((token + t).min(m - 1)));
+            for column in (0..whole).step_by(LANES) {
+                let columns = V::transpose(rows.map(|row| V::load_f32(row.add(column))));
+                for (i, values) in columns.into_iter().enumerate() {
+                    values.store_f32(to.add((column + i) * FOUR));
+                }
             }
-            _ => {
-                widen::<BF16>(packed, x.k, scratch);
-                matrix(scratch, x, m, row, output);
+            for column in whole..k {
+                V::from_lanes(rows.map(|row| *row.add(column))).store_f32(to.add(column * FOUR));
             }
         }
     }
 }
 
+/// The rows of one group for all tokens; `scratch` begins with the tokens interleaved.
+/// # Safety
+/// As [`super::linear`].
+pub(super) unsafe fn group(weight: &PackedWeight, group: usize, x: &Activations, m: usize, output: Output, scratch: *mut u8) {
+    // SAFETY: the caller's.
+    unsafe {
+        match weight.dtype() {
+            DType::F32 => group_of::<F32>(weight, group, x, m, output, scratch),
+            DType::F16 => group_of::<F16>(weight, group, x, m, output, scratch),
+            _ => group_of::<BF16>(weight, group, x, m, output, scratch),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn group_of<E: Element>(weight: &PackedWeight, group: usize, x: &Activations, m: usize, output: Output, scratch: *mut u8) {
+    let packed = weight.group(group);
+    let row = group * GROUP;
+    let tiled = m - singles(m);
+    // SAFETY: the caller's.
+    unsafe {
+        let mut columns = packed;
+        if tiled > 0 && E::BYTES < 4 {
+            let wide = scratch.add(interleaved_bytes(m, x.k));
+            widen::<E>(packed, x.k, wide);
+            columns = wide;
+        }
+        for token in (0..tiled).step_by(FOUR) {
+            let tokens = scratch.cast::<f32>().add(token * x.k);
+            tile(columns, tokens, x.k, token, (m - token).min(FOUR), row, output);
+        }
+        for token in tiled..m {
+            vector::<E>(packed, x, token, row, output);
+        }
+    }
+}
+
 /// One token: all 16 rows at once, widened in registers.
-unsafe fn vector<E: Element>(packed: *const u8, x: &Activations, row: usize, output: Output) {
+unsafe fn vector<E: Element>(packed: *const u8, x: &Activations, token: usize, row: usize, output: Output) {
     let mut sums = [V::zero(); GROUP / LANES];
     // SAFETY: the group has `k` columns of 16 rows.
     unsafe {
-        let (mut w, mut a) = (packed, x.row(0).cast::<u8>());
+        let (mut w, mut a) = (packed, x.row(token));
         for _ in 0..x.k {
-            let value = V::load32_splat(a);
+            let value = V::load32_splat(a.cast());
             for (r, sum) in sums.iter_mut().enumerate() {
                 *sum = E::load(w.add(r * LANES * E::BYTES)).madd(value, *sum);
             }
             w = w.add(GROUP * E::BYTES);
-            a = a.add(4);
+            a = a.add(1);
         }
         for (r, sum) in sums.into_iter().enumerate() {
-            output.write(0, row + r * LANES, sum);
+            output.write(token, row + r * LANES, sum);
         }
     }
 }
@@ -96,43 +137,36 @@ unsafe fn widen<E: Element>(packed: *const u8, k: usize, to: *mut u8) {
     }
 }
 
-/// Many tokens: tiles of 4 tokens by 8 rows.
-unsafe fn matrix(columns: *const u8, x: &Activations, m: usize, row: usize, output: Output) {
-    let mut token = 0;
-    // SAFETY: the caller's.
-    unsafe {
-        while token + TILE <= m {
-            tile::<TILE>(columns, x, token, row, output);
-            token += TILE;
-        }
-        match m - token {
-            3 => tile::<3>(columns, x, token, row, output),
-            2 => tile::<2>(columns, x, token, row, output),
-            1 => tile::<1>(columns, x, token, row, output),
-            _ => {}
-        }
-    }
-}
-
-unsafe fn tile<const T: usize>(columns: *const u8, x: &Activations, token: usize, row: usize, output: Output) {
+/// Up to four tokens by 16 rows, 8 at a time, in turns as in [`super::quantized`].
+unsafe fn tile(
+    columns: *const u8,
+    tokens: *const f32,
+    k: usize,
+    token: usize,
+    count: usize,
+    row: usize,
+    output: Output,
+) {
     for half in 0..2 {
-        let mut sums = [[V::zero(); 2]; T];
+        let mut sums = [[V::zero(); FOUR]; 2];
         // SAFETY: the group has `k` columns of 16 rows, and the tokens are there.
         unsafe {
             let mut w = columns.add(half * HALF * 4);
-            let rows: [*const u8; T] = std::array::from_fn(|t| x.row(token + t).cast());
-            for k in 0..x.k {
+            let mut a = tokens;
+            for _ in 0..k {
+                let mut values = V::load_f32(a);
                 let (low, high) = (V::load(w), V::load(w.add(16)));
-                for t in 0..T {
-                    let value = V::load32_splat(rows[t].add(4 * k));
-                    sums[t][0] = low.madd(value, sums[t][0]);
-                    sums[t][1] = high.madd(value, sums[t][1]);
+                for turn in 0..FOUR {
+                    sums[0][turn] = low.madd(values, sums[0][turn]);
+                    sums[1][turn] = high.madd(values, sums[1][turn]);
+                    values = values.rotate();
                 }
                 w = w.add(GROUP * 4);
+                a = a.add(FOUR);
             }
-            for (t, sums) in sums.into_iter().enumerate() {
-                for (r, sum) in sums.into_iter().enumerate() {
-                    output.write(token + t, row + half * HALF + r * LANES, sum);
+            for (r, turns) in sums.into_iter().enumerate() {
+                for t in 0..count {
+                    output.write(token + t, row + half * HALF + r * LANES, V::of_turns(turns, t));
                 }
             }
         }

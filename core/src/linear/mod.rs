@@ -13,8 +13,13 @@ pub use weight::{PackedWeight, GROUP};
 use std::ops::Range;
 use weight::Layout;
 
-/// Tokens of a tile where there are that many; the rest go through a tile of their number.
-const TILE: usize = 4;
+/// Tokens of `m` that are left over from tiles of four and go one by one: for two that costs less than a tile, for three not.
+fn singles(m: usize) -> usize {
+    match m % activations::FOUR {
+        3 => 0,
+        rest => rest,
+    }
+}
 
 /// Half a group: the rows of a tile.
 const HALF: usize = GROUP / 2;
@@ -55,6 +60,10 @@ pub unsafe fn linear(
         bias,
         rows: weight.rows(),
     };
+    if weight.layout() == Layout::Float {
+        // SAFETY: the scratch has room for it.
+        unsafe { float::interleave(activations, m, scratch.cast()) };
+    }
     for group in groups {
         // SAFETY: the caller's; the group lies within the weight.
         unsafe {

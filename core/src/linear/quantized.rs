@@ -2,7 +2,7 @@
 
 use super::activations::{FOUR, META};
 use super::weight::BLOCK;
-use super::{ActivationKind, Activations, Output, PackedWeight, GROUP, HALF};
+use super::{singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF};
 use crate::simd::{widen_f16, Vector, BYTE_DOT, LANES, V};
 
 /// Vectors of four rows that make a group.
@@ -173,8 +173,7 @@ unsafe fn rows_of_group<K: Kernel, const MIN: bool>(
 ) {
     let packed = weight.group(group);
     let row = group * GROUP;
-    // Two rows left over cost less one by one than a tile of four; three do not.
-    let singles = if m % FOUR == 3 { 0 } else { m % FOUR };
+    let singles = singles(m);
     // SAFETY: the caller's.
     unsafe {
         if m > singles {
@@ -371,11 +370,7 @@ unsafe fn tile<K: Kernel, const MIN: bool>(
             for r in 0..2 {
                 let turns = sums.map(|sums| sums[r]);
                 for t in 0..tokens {
-                    let turn = |back: usize| turns[(t + FOUR - back) % FOUR];
-                    let sum = turn(0)
-                        .alternate(turn(1))
-                        .join_ends(turn(2).alternate(turn(3)));
-                    output.write(token + t, row + half * HALF + r * LANES, sum);
+                    output.write(token + t, row + half * HALF + r * LANES, V::of_turns(turns, t));
                 }
             }
         }

@@ -230,13 +230,18 @@ impl PackedWeight {
 
     /// Bytes of scratch that [`super::linear`] needs for `m` rows.
     pub fn scratch_bytes(&self, m: usize) -> usize {
+        if m == super::singles(m) {
+            return 0;
+        }
         match self.layout {
-            _ if m <= 1 => 0,
-            Layout::Float if self.dtype == DType::F32 => 0,
-            Layout::Float => self.cols * GROUP * 4,
+            Layout::Float => {
+                let wide = if self.dtype == DType::F32 { 0 } else { self.cols * GROUP * 4 };
+                super::float::interleaved_bytes(m, self.cols) + wide
+            }
             _ => {
-                self.cols / BLOCK
-                    * super::quantized::tile_block_bytes(self.activation_kind(), self.layout.min())
+                let block =
+                    super::quantized::tile_block_bytes(self.activation_kind(), self.layout.min());
+                self.cols / BLOCK * block
             }
         }
     }

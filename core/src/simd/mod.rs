@@ -170,6 +170,13 @@ impl V {
         a.max(c).max(b.max(d))
     }
 
+    /// The vector of column `t`, where lane `i` of turn `d` is row `i` by column `(i + d) % 4`.
+    #[inline(always)]
+    pub fn of_turns(turns: [V; 4], t: usize) -> V {
+        let turn = |back: usize| turns[(t + 4 - back) % 4];
+        turn(0).alternate(turn(1)).join_ends(turn(2).alternate(turn(3)))
+    }
+
     /// Rows to columns.
     #[inline(always)]
     pub fn transpose([a, b, c, d]: [V; 4]) -> [V; 4] {

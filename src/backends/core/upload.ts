@@ -52,41 +52,22 @@ export async function upload(
   source: WeightSource,
   signal?: AbortSignal,
 ): Promise<CoreWeight> {
-  const expected = byteLength(source.dtype, elementCount(spec.shape));
   checkBlocks(source.dtype, spec.shape);
+  const expected = byteLength(source.dtype, elementCount(spec.shape));
   if (source.byteLength !== expected) {
     throw new InvalidArgumentError(
       `weight ${spec.name}: ${source.dtype}[${spec.shape}] has ${expected} bytes and its source ${source.byteLength}`,
     );
   }
   const weight = create(to, spec);
-  let scratch: Uint8Array | undefined;
   try {
-    for (const chunk of chunks(spec, source.dtype)) {
-      signal?.throwIfAborted();
-      const bytes = source.readSync
-        ? readInto(source, chunk, scratch ??= new Uint8Array(chunk.bytes))
-        : await source.read(chunk.offset, chunk.bytes);
-      if (bytes.length !== chunk.bytes) {
-        throw new InvalidArgumentError(
-          `weight ${spec.name}: its source gave ${bytes.length} of ${chunk.bytes} bytes at ${chunk.offset}`,
-        );
-      }
-      if (spec.layout === "plain") fillPlain(to, weight, bytes, source.dtype, chunk);
-      else packRows(to, weight, bytes, source.dtype, chunk);
-    }
+    const fill = spec.layout === "plain" ? fillPlain : packRows;
+    await fill(to, weight, source, signal);
     return weight;
   } catch (error) {
     to.ledger.free(weight);
     throw error;
   }
-}
-
-/** Reads a chunk into memory that all chunks of a weight share; the first one is the longest. */
-function readInto(source: WeightSource, { offset, bytes }: Chunk, scratch: Uint8Array): Uint8Array {
-  const into = scratch.subarray(0, bytes);
-  source.readSync?.(offset, into);
-  return into;
 }
 
 function create({ name, abi, ledger }: Uploader, spec: WeightSpec): CoreWeight {
@@ -109,6 +90,8 @@ function create({ name, abi, ledger }: Uploader, spec: WeightSpec): CoreWeight {
 interface Chunk {
   /** Position of the first row. */
   readonly row: number;
+  /** Position of its first element. */
+  readonly first: number;
   /** Elements of all its rows. */
   readonly elements: number;
   /** Where it starts in the source, in bytes. */
@@ -126,40 +109,79 @@ function* chunks(spec: WeightSpec, stored: DType): Generator<Chunk> {
   const step = Math.max(1, Math.floor(CHUNK_BYTES / widest / GROUP_ROWS)) * GROUP_ROWS;
   for (let row = 0; row < rows; row += step) {
     const count = Math.min(step, rows - row);
-    yield { row, elements: count * columns, offset: row * rowBytes, bytes: count * rowBytes };
+    yield {
+      row,
+      first: row * columns,
+      elements: count * columns,
+      offset: row * rowBytes,
+      bytes: count * rowBytes,
+    };
   }
 }
 
-function fillPlain(
-  { abi }: Uploader,
-  weight: CoreWeight,
-  bytes: Uint8Array,
-  stored: DType,
-  { row, elements }: Chunk,
-): void {
-  const columns = weight.spec.shape.at(-1) ?? 1;
-  const place = abi.view(weight.address + 4 * row * columns, 4 * elements);
-  if (stored === "f32") place.set(bytes);
-  else dequantize(stored, bytes, new Float32Array(place.buffer, place.byteOffset, elements));
+/** Reads a chunk to a place, which is asked for as late as can be: memory may grow while we wait. */
+async function readTo(source: WeightSource, chunk: Chunk, place: () => Uint8Array): Promise<void> {
+  if (source.readSync) {
+    source.readSync(chunk.offset, place());
+    return;
+  }
+  const bytes = await source.read(chunk.offset, chunk.bytes);
+  if (bytes.length !== chunk.bytes) {
+    throw new InvalidArgumentError(
+      `a weight's source gave ${bytes.length} of the ${chunk.bytes} bytes at ${chunk.offset}`,
+    );
+  }
+  place().set(bytes);
 }
 
-function packRows(
+/** Fills a dense F32 weight. */
+async function fillPlain(
+  { abi }: Uploader,
+  weight: CoreWeight,
+  source: WeightSource,
+  signal?: AbortSignal,
+): Promise<void> {
+  for (const chunk of chunks(weight.spec, source.dtype)) {
+    signal?.throwIfAborted();
+    const place = (): Uint8Array<ArrayBuffer> =>
+      abi.view(weight.address + 4 * chunk.first, 4 * chunk.elements);
+    if (source.dtype === "f32") {
+      await readTo(source, chunk, place);
+      continue;
+    }
+    const stored = new Uint8Array(chunk.bytes);
+    await readTo(source, chunk, () => stored);
+    const { buffer, byteOffset } = place();
+    dequantize(source.dtype, stored, new Float32Array(buffer, byteOffset, chunk.elements));
+  }
+}
+
+/** Packs rows chunk by chunk, through a small staging buffer. */
+async function packRows(
   { name, abi, ledger }: Uploader,
   weight: CoreWeight,
-  bytes: Uint8Array,
-  stored: DType,
-  { row, elements }: Chunk,
-): void {
+  source: WeightSource,
+  signal?: AbortSignal,
+): Promise<void> {
   const { dtype } = weight.spec;
-  const rows = stored === dtype
-    ? bytes
-    : quantize(dtype, dequantize(stored, bytes, new Float32Array(elements)));
   const what = `weight ${weight.spec.name}`;
-  const staging = ledger.alloc(rows.length, `the upload of ${what}`);
+  const all = [...chunks(weight.spec, source.dtype)];
+  // The first chunk is the largest.
+  const staging = ledger.alloc(byteLength(dtype, all[0].elements), `the upload of ${what}`);
   try {
-    abi.view(staging.address, rows.length).set(rows);
-    if (abi.weightWrite(weight.address, row, staging.address, rows.length) !== 0) {
-      throw coreError(abi, { backend: name, what, available: ledger.available });
+    for (const chunk of all) {
+      signal?.throwIfAborted();
+      const bytes = byteLength(dtype, chunk.elements);
+      const place = (): Uint8Array => abi.view(staging.address, bytes);
+      if (source.dtype === dtype) await readTo(source, chunk, place);
+      else {
+        const stored = new Uint8Array(chunk.bytes);
+        await readTo(source, chunk, () => stored);
+        place().set(quantize(dtype, dequantize(source.dtype, stored, new Float32Array(chunk.elements))));
+      }
+      if (abi.weightWrite(weight.address, chunk.row, staging.address, bytes) !== 0) {
+        throw coreError(abi, { backend: name, what, available: ledger.available });
+      }
     }
   } finally {
     ledger.free(staging);
