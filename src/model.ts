@@ -152,6 +152,10 @@ export class Model {
     window: number = this.contextLength,
     signal?: AbortSignal,
   ): Promise<Score> {
+    return await this.#track(this.#score(ids, window, signal));
+  }
+
+  async #score(ids: readonly number[], window: number, signal?: AbortSignal): Promise<Score> {
     this.#checkOpen();
     if (!(window >= 2) || window > this.contextLength) {
       throw new InvalidArgumentError(`the window must be 2 to ${this.contextLength} tokens, not ${window}`);

@@ -28,13 +28,13 @@ export interface GenerateOptions extends SamplingOptions {
 export interface Chunk {
   /** Text that is complete with this token: whole characters, maybe none. */
   readonly text: string;
-  /** The token. */
+  /** The token; the last one again where text that was held back comes after it. */
   readonly id: number;
   /** Natural logarithm of the token's probability before any sampling option; with `logprobs` only. */
   readonly logprob?: number;
 }
 
-/** Why a generation ended: a stop token or string, the token limit or full context, or the caller. */
+/** Why a generation ended: a stop token or string, the token limit, or the caller. A full context is an error. */
 export type FinishReason = "stop" | "length" | "abort";
 
 /** What is known of a generation when it has ended. */

@@ -7,7 +7,7 @@ import { packedWeights, valueBytes } from "./plan.ts";
 import type { Op, Program } from "./program.ts";
 import { Recorder } from "./recorder.ts";
 import { StepRecord } from "./step.ts";
-import { type TracedBackend, type TraceDifference, traceDifference } from "./trace.ts";
+import { type TracedBackend, type TraceDifference, traceDifference, type TraceOptions } from "./trace.ts";
 
 /** A reference backend that computes some ops wrongly: they are changed before they are compiled. */
 function sabotaged(change: (op: Op) => Op): Backend {
@@ -43,7 +43,10 @@ function layers(): Program {
 }
 
 /** Traces one step against a backend that changes ops. */
-async function traceLayers(change: (op: Op) => Op): Promise<TraceDifference | undefined> {
+async function traceLayers(
+  change: (op: Op) => Op,
+  options?: TraceOptions,
+): Promise<TraceDifference | undefined> {
   const program = layers();
   const step = new StepRecord(program);
   step.setCounts(LAYER_ROWS.length, 2);
@@ -53,12 +56,8 @@ async function traceLayers(change: (op: Op) => Op): Promise<TraceDifference | un
   using good = createReferenceBackend();
   using bad = sabotaged(change);
   const weights = layerWeights("f32");
-  return await traceDifference(
-    program,
-    await bind(good, program, weights),
-    await bind(bad, program, weights),
-    step,
-  );
+  const [trusted, suspect] = [await bind(good, program, weights), await bind(bad, program, weights)];
+  return await traceDifference(program, trusted, suspect, step, options);
 }
 
 /** Position of the n-th op of a name. */
@@ -88,12 +87,17 @@ Deno.test("a fault late in the Program is not blamed on what is before it", asyn
   assertEquals(difference?.index, indexOf("activation", 0));
 });
 
-Deno.test("a wrong write to a cache is found in the state", async () => {
-  const difference = await traceLayers((op) => {
-    const [k, v, ...rest] = op.inputs;
-    return op.name === "writeKv" ? { ...op, inputs: [v, k, ...rest] } : op;
-  });
-  assertEquals([difference?.op.name, difference?.value.name], ["writeKv", "0.keys"]);
+/** Keys and values of the cache changed for one another. */
+function swapKeysAndValues(op: Op): Op {
+  const [k, v, ...rest] = op.inputs;
+  return op.name === "writeKv" ? { ...op, inputs: [v, k, ...rest] } : op;
+}
+
+Deno.test("a wrong write to a cache is found in the state, or where it is read", async () => {
+  const early = await traceLayers(swapKeysAndValues, { compareStates: true });
+  assertEquals([early?.op.name, early?.value.name], ["writeKv", "0.keys"]);
+  const late = await traceLayers(swapKeysAndValues);
+  assertEquals(late?.index, indexOf("pagedAttention", 0));
 });
 
 Deno.test("a NaN is as far off as can be", async () => {

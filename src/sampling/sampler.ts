@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvalidArgumentError } from "../errors.ts";
+import { BackendError, InvalidArgumentError } from "../errors.ts";
 import { all, type Candidates, topK, topP } from "./candidates.ts";
 import { uniform } from "./random.ts";
 
@@ -117,7 +117,11 @@ function draw({ ids, logits }: Candidates, temperature: number, random: number):
     rest -= weights[i] || 0;
     if (rest < 0) return ids[i];
   }
-  return ids[logits.indexOf(max)];
+  const fallback = logits.indexOf(max);
+  if (fallback < 0) {
+    throw new BackendError("sampling", "every logit is NaN; the weights or a kernel are broken");
+  }
+  return ids[fallback];
 }
 
 function maximum(values: readonly number[]): number {

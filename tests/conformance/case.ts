@@ -42,7 +42,7 @@ export const QUANTIZED_NMSE = 2e-4;
 /** Backends whose kernels quantize the activations that meet quantized weights. */
 const QUANTIZES_ACTIVATIONS: ReadonlySet<string> = new Set(["wasm", "native"]);
 
-/** Runs a case and gives its outputs and states. */
+/** Runs a case and gives its outputs. */
 export async function runCase(backend: Backend, opCase: OpCase): Promise<Map<string, Packed>> {
   const capacity = opCase.capacity ?? NO_STEP;
   const g = new Recorder(opCase.name, capacity);

@@ -77,36 +77,42 @@ async function layerBits(
 /** Keys that each row sees: around the places where kernels cut them into parts. */
 const LENGTHS = [1, 31, 32, 33, 255, 256, 257, 511, 512, 513, 700, 1025, 64, 40, 2, 1024];
 
-/** Attention of rows over a long cache that nobody writes to. */
+/** Attention of queries, the outputs of each step, over a long cache that the first step fills. */
 async function attentionBits(
   backend: Backend,
   kv: "f32" | "f16",
   cut: readonly number[],
 ): Promise<Uint8Array> {
   const [heads, kvHeads, headDim, pageSize, maxPages] = [6, 2, 32, 32, 33];
-  const shape = [maxPages, kvHeads, pageSize, headDim];
-  const count = maxPages * kvHeads * pageSize * headDim;
-  const g = new Recorder("attention", { rows: LENGTHS.length, outputs: 0 });
-  const q = g.input("q", "f32", ["rows", heads * headDim]);
-  const caches = [g.state("keys", kv, shape), g.state("values", kv, shape)];
-  const rows = ["lengths", "sequences"].map((name) => g.step(name, "i32", ["rows"]));
-  const inputs = [q, ...caches, ...rows, g.step("pageTable", "i32", [1, maxPages])];
+  const [width, keyWidth, tokens] = [heads * headDim, kvHeads * headDim, maxPages * pageSize];
+  const pageTable = permutation(maxPages, 4);
+  const g = new Recorder("attention", { rows: tokens, outputs: LENGTHS.length });
+  const caches = ["keys", "values"].map((name) => g.state(name, kv, [maxPages, kvHeads, pageSize, headDim]));
+  const [k, v] = ["k", "v"].map((name) => g.input(name, "f32", ["rows", keyWidth]));
+  g.record("writeKv", [k, v, g.step("slots", "i32", ["rows"]), ...caches]);
+  const perRow = ["lengths", "sequences"].map((name) => g.step(name, "i32", ["outputs"]));
+  const inputs = [
+    g.input("q", "f32", ["outputs", width]),
+    ...caches,
+    ...perRow,
+    g.step("pageTable", "i32", [1, maxPages]),
+  ];
   g.output("y", g.record("pagedAttention", inputs, { heads, scale: headDim ** -0.5 })[0]);
-  const fillings = {
-    keys: packed(kv, count, 2),
-    values: packed(kv, count, 3),
-    pageTable: permutation(maxPages, 4),
-  };
+  const slots = Int32Array.from(
+    { length: tokens },
+    (_, i) => pageTable[Math.floor(i / pageSize)] * pageSize + (i % pageSize),
+  );
+  const fillings = { k: normal(tokens * keyWidth, 2), v: normal(tokens * keyWidth, 3), slots, pageTable };
   using rig = await Rig.create(backend, g.finish(), fillings);
-  const queries = normal(LENGTHS.length * heads * headDim, 1);
-  return await inSteps(cut, async (first, rows) => {
-    const width = heads * headDim;
+  rig.run({ rows: tokens, outputs: 0 });
+  const queries = normal(LENGTHS.length * width, 1);
+  return await inSteps(cut, async (first, count) => {
     rig.fill({
-      q: queries.subarray(first * width, (first + rows) * width),
-      lengths: Int32Array.from(LENGTHS.slice(first, first + rows)),
+      q: queries.subarray(first * width, (first + count) * width),
+      lengths: Int32Array.from(LENGTHS.slice(first, first + count)),
     });
-    rig.run({ rows, outputs: 0 });
-    return (await rig.read(["y"])).get("y")?.bytes ?? new Uint8Array();
+    rig.run({ rows: 0, outputs: count });
+    return (await rig.read()).get("y")?.bytes ?? new Uint8Array();
   });
 }
 

@@ -112,16 +112,16 @@ export class Rig {
     this.#executable.run(this.step);
   }
 
-  /** Reads what the step computed, all of it or by name: outputs at the step's own shape, and states. */
+  /** Reads the outputs, all of them or by name, at the step's own shape. */
   async read(names?: readonly string[]): Promise<Map<string, Packed>> {
     const results = new Map<string, Packed>();
-    for (const value of [...this.#named("output"), ...this.#named("state")]) {
+    for (const value of this.#named("output")) {
       if (names && !names.includes(value.name)) continue;
       const bytes = new Uint8Array(valueBytes(value, this.program));
       await this.#backend.read(this.#buffer(value.name), 0, bytes);
       const counts = { rows: this.step.rows, outputs: this.step.outputs };
       const used = byteLength(value.dtype, elementCount(stepShape(value.shape, counts)));
-      if (value.kind === "output" && bytes.subarray(used).some((byte) => byte !== SENTINEL)) {
+      if (bytes.subarray(used).some((byte) => byte !== SENTINEL)) {
         throw new Error(`${value.name}: rows beyond those of the step were written`);
       }
       results.set(value.name, { dtype: value.dtype, bytes: bytes.subarray(0, used) });

@@ -40,9 +40,10 @@ function matrix(spec: WeightSpec): [rows: number, columns: number] {
 export function weightBytes(abi: CoreAbi, spec: WeightSpec): number {
   if (spec.layout === "plain") return 4 * elementCount(spec.shape);
   const [rows, columns] = matrix(spec);
-  const bytes = abi.weightBytes(DTYPES[spec.dtype].code, rows, columns);
+  // Of one group, because a 32-bit core cannot tell more bytes than it can have.
+  const bytes = abi.weightBytes(DTYPES[spec.dtype].code, GROUP_ROWS, columns);
   if (bytes === 0) throw new InvalidArgumentError(`weight ${spec.name}: ${spec.dtype} cannot be packed`);
-  return bytes;
+  return bytes * Math.ceil(rows / GROUP_ROWS);
 }
 
 /** Streams a weight to its place. */

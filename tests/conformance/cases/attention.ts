@@ -1,6 +1,6 @@
 /** Cases of attention: dense, and over a paged cache. @module */
 import type { Attrs } from "../../../src/program/program.ts";
-import { normal, packed, permutation } from "../../support/random.ts";
+import { normal, permutation } from "../../support/random.ts";
 import type { OpCase } from "../case.ts";
 
 /** What a paged case varies. */
@@ -21,37 +21,52 @@ interface PagedOptions {
 const LENGTHS = [1, 2, 17, 33, 40, 41];
 const SEQUENCES = [0, 2, 1, 0, 2, 2];
 
-/** Rows of three sequences, whose pages lie about the cache in no order. */
+/**
+ * Queries of three sequences, whose pages lie about the cache in no order. The cache is filled by `writeKv`, because
+ * only the backend knows how a page looks inside: the rows of the step are keys, its outputs are queries.
+ */
 function paged(name: string, options: PagedOptions): OpCase {
   const { heads, kvHeads, headDim, pageSize = 16, kv = "f32", attrs = {} } = options;
   const { lengths = LENGTHS, sequences = SEQUENCES } = options;
   const maxPages = Math.ceil(Math.max(...lengths) / pageSize) + 1;
   const pages = 3 * maxPages + 1;
   const cacheShape = [pages, kvHeads, pageSize, headDim];
-  const cacheCount = pages * kvHeads * pageSize * headDim;
+  const pageTable = permutation(pages, 4).subarray(0, 3 * maxPages);
+  const longest = [0, 1, 2].map((line) => Math.max(0, ...lengths.filter((_, i) => sequences[i] === line)));
+  const slots = longest.flatMap((length, line) =>
+    Array.from({ length }, (_, position) => {
+      const page = pageTable[line * maxPages + Math.floor(position / pageSize)];
+      return page * pageSize + (position % pageSize);
+    })
+  );
+  const capacity = { rows: slots.length + 2, outputs: lengths.length + 3 };
   return {
     name: `pagedAttention ${name}`,
-    capacity: { rows: 9, outputs: 0 },
-    counts: { rows: lengths.length, outputs: 0 },
+    capacity,
+    counts: { rows: slots.length, outputs: lengths.length },
     record(g) {
+      const [keys, values] = [g.state("keys", kv, cacheShape), g.state("values", kv, cacheShape)];
+      const [k, v] = ["k", "v"].map((input) => g.input(input, "f32", ["rows", kvHeads * headDim]));
+      g.record("writeKv", [k, v, g.step("slots", "i32", ["rows"]), keys, values]);
       const inputs = [
-        g.input("q", "f32", ["rows", heads * headDim]),
-        g.state("keys", kv, cacheShape),
-        g.state("values", kv, cacheShape),
-        g.step("lengths", "i32", ["rows"]),
-        g.step("sequences", "i32", ["rows"]),
+        g.input("q", "f32", ["outputs", heads * headDim]),
+        keys,
+        values,
+        g.step("lengths", "i32", ["outputs"]),
+        g.step("sequences", "i32", ["outputs"]),
         g.step("pageTable", "i32", [3, maxPages]),
         options.slopes ? g.constant("slopes", normal(heads, 8).map(Math.abs), [heads]) : undefined,
       ];
       g.output("y", g.record("pagedAttention", inputs, { heads, scale: headDim ** -0.5, ...attrs })[0]);
     },
     fillings: {
-      q: normal(9 * heads * headDim, 1),
-      keys: packed(kv, cacheCount, 2),
-      values: packed(kv, cacheCount, 3),
+      q: normal(capacity.outputs * heads * headDim, 1),
+      k: normal(capacity.rows * kvHeads * headDim, 2),
+      v: normal(capacity.rows * kvHeads * headDim, 3),
+      slots: Int32Array.from(slots),
       lengths: Int32Array.from(lengths),
       sequences: Int32Array.from(sequences),
-      pageTable: permutation(pages, 4).subarray(0, 3 * maxPages),
+      pageTable,
     },
   };
 }
@@ -91,29 +106,39 @@ const pagedCases = [
   paged("a row without keys", { ...grouped, lengths: [3, 0, 5], sequences: [0, 1, 2] }),
 ];
 
-/** Rows of one step written, some to the same page, one nowhere. */
+/**
+ * Five rows written to their slots, one of them nowhere. Queries with a window of one key give back the values as they
+ * stand in the cache, to the bit; a place that nobody wrote to is zero.
+ */
 function writeKv(kv: "f32" | "f16", kvHeads: number, headDim: number): OpCase {
-  const cacheShape = [4, kvHeads, 8, headDim];
-  const count = 4 * kvHeads * 8 * headDim;
+  const [pageSize, pages, maxPages, width] = [8, 4, 2, kvHeads * headDim];
+  const slots = [25, 1, 9, -1, 8];
   return {
     name: `writeKv ${kv} ${kvHeads}x${headDim}`,
-    capacity: { rows: 7, outputs: 0 },
-    counts: { rows: 5, outputs: 0 },
+    capacity: { rows: 7, outputs: maxPages * pageSize },
+    counts: { rows: slots.length, outputs: maxPages * pageSize },
     record(g) {
-      g.record("writeKv", [
-        g.input("k", "f32", ["rows", kvHeads * headDim]),
-        g.input("v", "f32", ["rows", kvHeads * headDim]),
-        g.step("slots", "i32", ["rows"]),
-        g.state("keys", kv, cacheShape),
-        g.state("values", kv, cacheShape),
-      ]);
+      const shape = [pages, kvHeads, pageSize, headDim];
+      const [keys, values] = ["keys", "values"].map((name) => g.state(name, kv, shape));
+      const [k, v] = ["k", "v"].map((name) => g.input(name, "f32", ["rows", width]));
+      g.record("writeKv", [k, v, g.step("slots", "i32", ["rows"]), keys, values]);
+      const perRow = ["lengths", "sequences"].map((name) => g.step(name, "i32", ["outputs"]));
+      const inputs = [
+        g.input("q", "f32", ["outputs", width]),
+        keys,
+        values,
+        ...perRow,
+        g.step("pageTable", "i32", [1, maxPages]),
+      ];
+      g.output("y", g.record("pagedAttention", inputs, { heads: kvHeads, scale: 1, window: 1 })[0]);
     },
     fillings: {
-      k: normal(7 * kvHeads * headDim, 5),
-      v: normal(7 * kvHeads * headDim, 6),
-      slots: Int32Array.of(31, 0, 9, -1, 8, 1, 2),
-      keys: packed(kv, count, 2),
-      values: packed(kv, count, 3),
+      k: normal(7 * width, 5),
+      v: normal(7 * width, 6),
+      q: normal(maxPages * pageSize * width, 7),
+      slots: Int32Array.from([...slots, 2, 3]),
+      lengths: Int32Array.from({ length: maxPages * pageSize }, (_, i) => i + 1),
+      pageTable: Int32Array.of(3, 1),
     },
     tolerance: 0,
   };

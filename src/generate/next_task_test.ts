@@ -1,0 +1,46 @@
+import { assert } from "@std/assert";
+import { nextTask } from "./next_task.ts";
+
+function work(milliseconds: number): void {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end);
+}
+
+Deno.test({
+  name: "a signal is noticed within some steps, not only in every 61st turn of the event loop",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    let noticed = false;
+    const listener = () => noticed = true;
+    Deno.addSignalListener("SIGUSR2", listener);
+    try {
+      await nextTask();
+      Deno.kill(Deno.pid, "SIGUSR2");
+      let steps = 0;
+      for (; !noticed && steps < 100; steps++) {
+        work(20);
+        await nextTask();
+      }
+      assert(noticed && steps < 30, `noticed after ${steps} steps of 20 ms`);
+    } finally {
+      Deno.removeSignalListener("SIGUSR2", listener);
+    }
+  },
+});
+
+Deno.test("timers run between steps", async () => {
+  let fired = false;
+  const timer = setTimeout(() => fired = true, 1);
+  for (let step = 0; step < 20 && !fired; step++) {
+    work(10);
+    await nextTask();
+  }
+  clearTimeout(timer);
+  assert(fired);
+});
+
+Deno.test("steps that follow each other quickly are not held up", async () => {
+  const started = performance.now();
+  for (let step = 0; step < 10_000; step++) await nextTask();
+  assert(performance.now() - started < 2000);
+});
