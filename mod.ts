@@ -28,5 +28,5 @@ export type { TokenBytes } from "./src/tokenizer/utf8.ts";
 export type { SourceLike } from "./src/formats/source.ts";
 export type { DecoderConfig } from "./src/models/config.ts";
 export type { RopeConfig, RopeScaling } from "./src/nn/rope.ts";
-export type { Activation } from "./src/program/ops.ts";
+export { type Activation, ACTIVATIONS } from "./src/program/ops.ts";
 export * from "./src/errors.ts";

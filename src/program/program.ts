@@ -68,7 +68,7 @@ export type AttrValue = number | boolean | string | readonly number[];
 export type Attrs = Readonly<Record<string, AttrValue>>;
 
 /** Stands for an optional input that is not given. */
-export const ABSENT = -1;
+export const ABSENT: -1 = -1;
 
 /** One recorded operation. */
 export interface Op {
