@@ -27,6 +27,7 @@ export {
   OPS,
   type RecordOp,
   type Reduction,
+  REDUCTIONS,
 } from "./src/program/ops.ts";
 export type * from "./src/program/program.ts";
 export { StepRecord } from "./src/program/step.ts";
