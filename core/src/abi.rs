@@ -75,7 +75,7 @@ pub fn weight_bytes(dtype: u32, rows: usize, cols: usize) -> usize {
 fn packable(dtype: u32, rows: usize, cols: usize) -> Result<DType, Error> {
     match DType::from_code(dtype) {
         Some(dtype) if ActivationKind::of(dtype).is_some() => {
-            if rows == 0 || cols == 0 || cols % dtype.block().0 != 0 {
+            if rows == 0 || cols == 0 || !cols.is_multiple_of(dtype.block().0) {
                 return invalid(format!(
                     "a weight of {rows} x {cols} is no whole number of blocks"
                 ));
@@ -186,9 +186,22 @@ mod tests {
 
     #[test]
     fn weight_bytes_are_what_a_weight_takes() {
-        for dtype in [DType::F32, DType::F16, DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_1, DType::Q5_0, DType::Q5_1] {
+        for dtype in [
+            DType::F32,
+            DType::F16,
+            DType::BF16,
+            DType::Q8_0,
+            DType::Q4_0,
+            DType::Q4_1,
+            DType::Q5_0,
+            DType::Q5_1,
+        ] {
             let weight = PackedWeight::new(dtype, 19, 64).unwrap();
-            assert_eq!(weight_bytes(dtype as u32, 19, 64), weight.bytes(), "{dtype:?}");
+            assert_eq!(
+                weight_bytes(dtype as u32, 19, 64),
+                weight.bytes(),
+                "{dtype:?}"
+            );
         }
         assert_eq!(weight_bytes(DType::Q8_0 as u32, 16, 33), 0);
         assert_eq!(weight_bytes(DType::I8 as u32, 16, 32), 0);
@@ -202,7 +215,11 @@ mod tests {
         // SAFETY: the error is there until the next call.
         let [code, length] = unsafe { *(last_error() as *const [u32; 2]) };
         // SAFETY: as above.
-        let text = unsafe { std::slice::from_raw_parts((last_error() + 8) as *const u8, length as usize) };
-        assert_eq!((code, std::str::from_utf8(text)), (1, Ok("there are no weights of dtype 99")));
+        let text =
+            unsafe { std::slice::from_raw_parts((last_error() + 8) as *const u8, length as usize) };
+        assert_eq!(
+            (code, std::str::from_utf8(text)),
+            (1, Ok("there are no weights of dtype 99"))
+        );
     }
 }

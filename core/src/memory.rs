@@ -89,16 +89,55 @@ fn small(len: usize, zeroed: bool) -> Option<*mut u8> {
     })
 }
 
-/// Elsewhere the ordinary allocator maps large blocks by itself.
+/// Elsewhere large blocks are asked for at the system's own alignment: beyond it std writes the zeros itself, and so
+/// touches every page.
 #[cfg(not(target_arch = "wasm32"))]
 mod large {
-    pub fn wants(_len: usize) -> bool {
-        false
+    use super::ALIGN;
+    use std::alloc::{alloc, alloc_zeroed, dealloc, Layout};
+
+    const SYSTEM_ALIGN: usize = 16;
+    const SMALLEST: usize = 1 << 18;
+
+    fn layout(len: usize) -> Option<Layout> {
+        Layout::from_size_align(len.checked_add(ALIGN)?, SYSTEM_ALIGN).ok()
     }
-    pub fn take(_len: usize, _zeroed: bool) -> Option<*mut u8> {
-        None
+
+    pub fn wants(len: usize) -> bool {
+        len >= SMALLEST
     }
-    pub fn give(_ptr: *mut u8, _len: usize) {}
+
+    pub fn take(len: usize, zeroed: bool) -> Option<*mut u8> {
+        let layout = layout(len)?;
+        // SAFETY: the layout's size is not zero.
+        let start = unsafe {
+            if zeroed {
+                alloc_zeroed(layout)
+            } else {
+                alloc(layout)
+            }
+        };
+        if start.is_null() {
+            return None;
+        }
+        let shift = ALIGN - start as usize % ALIGN;
+        // SAFETY: the shift is at most ALIGN, which the allocation has beyond `len`, and never 0, so that the byte
+        // before the block is there to tell how to get back.
+        unsafe {
+            let block = start.add(shift);
+            block.sub(1).write(shift as u8);
+            Some(block)
+        }
+    }
+
+    pub fn give(block: *mut u8, len: usize) {
+        let Some(layout) = layout(len) else { return };
+        // SAFETY: the block came from `take` with this very length.
+        unsafe {
+            let shift = usize::from(block.sub(1).read());
+            dealloc(block.sub(shift), layout);
+        }
+    }
 }
 
 /// Large blocks of WebAssembly memory come straight from `memory.grow`: such pages are zero and take no room until they
@@ -158,5 +197,22 @@ mod large {
         if at > 0 && free[at - 1].0 + free[at - 1].1 == start {
             free[at - 1].1 += free.remove(at).1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_aligned_and_zero() {
+        for len in [0, 1, 64, 1000, 1 << 18, 1_000_001] {
+            let block = Block::new(len, true).unwrap();
+            assert_eq!(block.ptr() as usize % ALIGN, 0);
+            // SAFETY: the block has that length.
+            let bytes = unsafe { std::slice::from_raw_parts(block.ptr(), len) };
+            assert!(bytes.iter().all(|byte| *byte == 0));
+        }
+        assert!(Block::new(usize::MAX, true).is_none());
     }
 }

@@ -196,7 +196,8 @@ impl Program {
                     }
             }
             Kind::Constant => {
-                value.location % 4 == 0 && end(1).is_some_and(|end| end <= self.constants.len())
+                value.location.is_multiple_of(4)
+                    && end(1).is_some_and(|end| end <= self.constants.len())
             }
             Kind::Step => {
                 value.dtype.block() == (1, 4)
@@ -204,7 +205,7 @@ impl Program {
                     && end(4).is_some_and(|end| end <= self.step_words * 4)
             }
             // Temps that no op uses have no place; the others are checked where they are used.
-            Kind::Temp => value.location % 4 == 0,
+            Kind::Temp => value.location.is_multiple_of(4),
             _ => true,
         };
         if fits {

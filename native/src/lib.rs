@@ -26,7 +26,12 @@ pub extern "C" fn llmforge_weight_create(dtype: u32, rows: usize, cols: usize) -
 }
 
 #[no_mangle]
-pub extern "C" fn llmforge_weight_write(weight: usize, first_row: usize, address: usize, bytes: usize) -> u32 {
+pub extern "C" fn llmforge_weight_write(
+    weight: usize,
+    first_row: usize,
+    address: usize,
+    bytes: usize,
+) -> u32 {
     // SAFETY: the host's.
     unsafe { abi::weight_write(weight, first_row, address, bytes) }
 }
@@ -38,7 +43,12 @@ pub extern "C" fn llmforge_weight_free(weight: usize) {
 }
 
 #[no_mangle]
-pub extern "C" fn llmforge_program_create(blob: usize, bytes: usize, bindings: usize, count: usize) -> usize {
+pub extern "C" fn llmforge_program_create(
+    blob: usize,
+    bytes: usize,
+    bindings: usize,
+    count: usize,
+) -> usize {
     // SAFETY: the host's.
     unsafe { abi::program_create(blob, bytes, bindings, count) }
 }

@@ -34,13 +34,21 @@ pub unsafe fn write_kv(
                 let from = (row * shape.kv_heads + head) * dim;
                 let to = (page * shape.kv_heads + head) * shape.page_size * dim;
                 let (k, v) = (k.add(from), v.add(from));
-                let (k_to, v_to) = (k_cache.add((to + place) * bytes), v_cache.add((to + place * dim) * bytes));
+                let (k_to, v_to) = (
+                    k_cache.add((to + place) * bytes),
+                    v_cache.add((to + place * dim) * bytes),
+                );
                 if shape.kv_dtype == DType::F16 {
                     for i in (0..dim).step_by(LANES) {
                         for (j, half) in narrow(k.add(i)).into_iter().enumerate() {
-                            k_to.cast::<u16>().add((i + j) * shape.page_size).write(half);
+                            k_to.cast::<u16>()
+                                .add((i + j) * shape.page_size)
+                                .write(half);
                         }
-                        v_to.cast::<u16>().add(i).cast::<[u16; LANES]>().write(narrow(v.add(i)));
+                        v_to.cast::<u16>()
+                            .add(i)
+                            .cast::<[u16; LANES]>()
+                            .write(narrow(v.add(i)));
                     }
                 } else {
                     for i in 0..dim {
@@ -56,5 +64,7 @@ pub unsafe fn write_kv(
 /// Four F32 as F16.
 unsafe fn narrow(from: *const f32) -> [u16; LANES] {
     // SAFETY: the caller's.
-    narrow_f16(unsafe { V::load_f32(from) }).lanes().map(|lane| lane.to_bits() as u16)
+    narrow_f16(unsafe { V::load_f32(from) })
+        .lanes()
+        .map(|lane| lane.to_bits() as u16)
 }

@@ -11,7 +11,7 @@ mod tile;
 pub use cache::write_kv;
 
 use crate::dtype::DType;
-use crate::simd::{exp, tanh, widen_f16, Vector, LANES, V};
+use crate::simd::{tanh, widen_f16, Exp, Vector, LANES, V};
 use std::ops::Range;
 use tile::FOUR;
 
@@ -61,7 +61,10 @@ impl AttentionShape {
     /// Scratch of a call, in bytes, 16-byte aligned; one for each thread.
     pub fn scratch_bytes(&self) -> usize {
         let queries = self.queries().next_multiple_of(FOUR);
-        (queries * (2 * self.head_dim + LANES) + 2 * FOUR * TILE_KEYS + 2 * TILE_KEYS * self.head_dim) * 4
+        (queries * (2 * self.head_dim + LANES)
+            + 2 * FOUR * TILE_KEYS
+            + 2 * TILE_KEYS * self.head_dim)
+            * 4
     }
 
     /// Bytes of an element of the cache.
@@ -105,9 +108,9 @@ pub unsafe fn paged_attention(
     out: *mut f32,
 ) {
     debug_assert!(
-        shape.head_dim % LANES == 0
-            && shape.page_size % LANES == 0
-            && shape.heads % shape.kv_heads == 0
+        shape.head_dim.is_multiple_of(LANES)
+            && shape.page_size.is_multiple_of(LANES)
+            && shape.heads.is_multiple_of(shape.kv_heads)
     );
     debug_assert!(matches!(shape.kv_dtype, DType::F32 | DType::F16));
     let mut row = rows.start;
@@ -175,7 +178,19 @@ impl<'a> Chunk<'a> {
             let weights = scores.add(FOUR * TILE_KEYS);
             let wide = weights.add(FOUR * TILE_KEYS);
             let wide = [wide, wide.add(TILE_KEYS * dim)];
-            Chunk { shape, rows, kv_head, lengths, slopes, q, sums, states: states.cast(), scores, weights, wide }
+            Chunk {
+                shape,
+                rows,
+                kv_head,
+                lengths,
+                slopes,
+                q,
+                sums,
+                states: states.cast(),
+                scores,
+                weights,
+                wide,
+            }
         }
     }
 
@@ -203,7 +218,10 @@ impl<'a> Chunk<'a> {
             self.q.write_bytes(0, padded * dim);
             self.sums.write_bytes(0, padded * dim);
             for query in 0..self.queries() {
-                let (from, to) = (q.add(self.offset(query)), self.q.add(query / FOUR * FOUR * dim + query % FOUR));
+                let (from, to) = (
+                    q.add(self.offset(query)),
+                    self.q.add(query / FOUR * FOUR * dim + query % FOUR),
+                );
                 for d in 0..dim {
                     *to.add(d * FOUR) = *from.add(d) * self.shape.scale;
                 }
@@ -225,8 +243,13 @@ impl<'a> Chunk<'a> {
                 let factor = V::splat(if total == 0.0 { 0.0 } else { 1.0 / total });
                 for d in (0..dim).step_by(LANES) {
                     let sums = self.sums.add(first * dim + d * FOUR);
-                    let turns: [V; FOUR] = std::array::from_fn(|turn| V::load_f32(sums.add(turn * LANES)));
-                    let sum = if in_turns { V::of_turns(turns, t) } else { turns[t] };
+                    let turns: [V; FOUR] =
+                        std::array::from_fn(|turn| V::load_f32(sums.add(turn * LANES)));
+                    let sum = if in_turns {
+                        V::of_turns(turns, t)
+                    } else {
+                        turns[t]
+                    };
                     sum.mul(factor).store_f32(out.add(self.offset(query) + d));
                 }
             }
@@ -238,7 +261,11 @@ impl<'a> Chunk<'a> {
         let shape = self.shape;
         let (page_size, dim, bytes) = (shape.page_size, shape.head_dim, shape.kv_bytes());
         let rows = 0..self.rows.len();
-        let first = rows.clone().map(|row| shape.first(self.length(row))).min().unwrap_or(0);
+        let first = rows
+            .clone()
+            .map(|row| shape.first(self.length(row)))
+            .min()
+            .unwrap_or(0);
         let end = rows.map(|row| self.length(row)).max().unwrap_or(0);
         let mut start = first / page_size * page_size + first % page_size / TILE_KEYS * TILE_KEYS;
         while start < end {
@@ -248,10 +275,17 @@ impl<'a> Chunk<'a> {
             unsafe {
                 let page = *pages.add(start / page_size) as usize;
                 let head = (page * shape.kv_heads + self.kv_head) * page_size * dim;
-                let (keys, values) = (k.add((head + start % page_size) * bytes), v.add((head + start % page_size * dim) * bytes));
+                let (keys, values) = (
+                    k.add((head + start % page_size) * bytes),
+                    v.add((head + start % page_size * dim) * bytes),
+                );
                 if shape.kv_dtype == DType::F16 {
                     for d in 0..dim {
-                        widen(keys.add(d * page_size * bytes), seen.end, self.wide[0].add(d * TILE_KEYS));
+                        widen(
+                            keys.add(d * page_size * bytes),
+                            seen.end,
+                            self.wide[0].add(d * TILE_KEYS),
+                        );
                     }
                     widen(values, seen.end * dim, self.wide[1]);
                     self.take(self.wide[0], TILE_KEYS, self.wide[1], start, seen);
@@ -264,24 +298,50 @@ impl<'a> Chunk<'a> {
     }
 
     /// Takes a tile: keys `[head_dim, stride]`, values `[keys, head_dim]`.
-    unsafe fn take(&mut self, keys: *const f32, stride: usize, values: *const f32, start: usize, seen: Range<usize>) {
+    unsafe fn take(
+        &mut self,
+        keys: *const f32,
+        stride: usize,
+        values: *const f32,
+        start: usize,
+        seen: Range<usize>,
+    ) {
         let dim = self.shape.head_dim;
         for first in (0..self.queries()).step_by(FOUR) {
             let queries = (self.queries() - first).min(FOUR);
             // SAFETY: the caller's; each four queries have their part of the scratch.
             unsafe {
-                tile::scores(self.q.add(first * dim), queries, keys, stride, seen.end, dim, self.scores);
+                tile::scores(
+                    self.q.add(first * dim),
+                    queries,
+                    keys,
+                    stride,
+                    seen.end,
+                    dim,
+                    self.scores,
+                );
                 for t in 0..queries {
                     self.weigh(first + t, start, seen.end);
                 }
                 for key in (0..seen.end).step_by(LANES) {
-                    let rows = std::array::from_fn(|t| V::load_f32(self.scores.add(t * TILE_KEYS + key)));
+                    let rows =
+                        std::array::from_fn(|t| V::load_f32(self.scores.add(t * TILE_KEYS + key)));
                     for (i, column) in V::transpose(rows).into_iter().enumerate() {
                         column.store_f32(self.weights.add((key + i) * FOUR));
                     }
                 }
-                let decay = V::from_lanes(std::array::from_fn(|t| (*self.states.add(first + t))[DECAY]));
-                tile::sums(self.weights, queries, decay, values, seen.clone(), dim, self.sums.add(first * dim));
+                let decay = V::from_lanes(std::array::from_fn(|t| {
+                    (*self.states.add(first + t))[DECAY]
+                }));
+                tile::sums(
+                    self.weights,
+                    queries,
+                    decay,
+                    values,
+                    seen.clone(),
+                    dim,
+                    self.sums.add(first * dim),
+                );
             }
         }
     }
@@ -344,13 +404,14 @@ impl<'a> Chunk<'a> {
             *lanes = score.lanes();
         }
         let greatest = greatest.max_lane();
+        let exp = Exp::new();
         let mut total = V::zero();
         for lanes in scores.iter_mut() {
-            let weight = exp(V::from_lanes(*lanes).sub(V::splat(greatest)));
+            let weight = exp.of(V::from_lanes(*lanes).sub(V::splat(greatest)));
             total = total.add(weight);
             *lanes = weight.lanes();
         }
-        let decay = exp(V::splat(state[GREATEST] - greatest)).lanes()[0];
+        let decay = exp.of(V::splat(state[GREATEST] - greatest)).lanes()[0];
         *state = [greatest, state[TOTAL] * decay + total.sum(), decay, 0.0];
     }
 }

@@ -1,3 +1,5 @@
+#![allow(clippy::single_range_in_vec_init)] // one range of heads is a split too
+
 use super::*;
 use crate::memory::Block;
 use crate::simd::{f16_to_f32, f32_to_f16};
@@ -252,12 +254,12 @@ fn agrees_with_f64_in_every_shape() {
         },
     ];
     for shape in shapes {
-        let case = Case::new(shape, 150);
+        let case = Case::new(shape, 100);
         let width = shape.heads * shape.head_dim;
         // A prefill of sequence 1, a decode of each, an empty row.
-        let mut lengths: Vec<i32> = (101..=150).collect();
-        lengths.extend([77, 150, 0, 1]);
-        let mut sequences = vec![1; 50];
+        let mut lengths: Vec<i32> = (89..=100).collect();
+        lengths.extend([77, 100, 0, 1]);
+        let mut sequences = vec![1; 12];
         sequences.extend([0, 1, 0, 0]);
         let q = noise(9, lengths.len() * width);
         let slopes: Vec<f32> = (1..=shape.heads).map(|h| 0.5 / h as f32).collect();
@@ -281,17 +283,17 @@ fn a_row_has_the_same_bits_whatever_the_chunk_and_the_split() {
             kv_dtype: DType::F16,
             ..SHAPE
         };
-        let case = Case::new(shape, 140);
+        let case = Case::new(shape, 70);
         let width = shape.heads * shape.head_dim;
-        let lengths: Vec<i32> = (1..=140).collect();
-        let sequences = vec![0; 140];
+        let lengths: Vec<i32> = (1..=70).step_by(3).collect();
+        let sequences = vec![0; lengths.len()];
         let q = noise(11, lengths.len() * width);
         let whole = case.run(&q, &lengths, &sequences, None, &[0..2]);
         assert_eq!(
             bits(&case.run(&q, &lengths, &sequences, None, &[1..2, 0..1])),
             bits(&whole)
         );
-        for row in 0..140 {
+        for row in 0..lengths.len() {
             let one = case.run(
                 &q[row * width..][..width],
                 &lengths[row..=row],

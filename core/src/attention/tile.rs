@@ -4,6 +4,9 @@
 //! so that one load brings a number of each query where splats would take four. Fewer queries are splat. Either way a score sums
 //! over the dimensions in order, and a value over the keys in order: the bits are the same.
 
+// Loops over registers count, as the formulas do.
+#![allow(clippy::needless_range_loop)]
+
 use super::TILE_KEYS;
 use crate::simd::{Vector, LANES, V};
 use std::ops::Range;
@@ -19,7 +22,15 @@ pub(super) fn in_turns(queries: usize) -> bool {
 /// `scores[query, key] = q[query] . keys[key]` for `count` keys, rounded up to a multiple of 4.
 /// # Safety
 /// `q` is `[dim, 4]`, `keys` is `[dim, stride]`, `scores` is `[queries, TILE_KEYS]`.
-pub(super) unsafe fn scores(q: *const f32, queries: usize, keys: *const f32, stride: usize, count: usize, dim: usize, scores: *mut f32) {
+pub(super) unsafe fn scores(
+    q: *const f32,
+    queries: usize,
+    keys: *const f32,
+    stride: usize,
+    count: usize,
+    dim: usize,
+    scores: *mut f32,
+) {
     let mut key = 0;
     while key < count {
         let left = (count - key).div_ceil(LANES);
@@ -40,7 +51,13 @@ pub(super) unsafe fn scores(q: *const f32, queries: usize, keys: *const f32, str
 }
 
 /// Returns the vectors of keys that it took.
-unsafe fn scores_splat<const Q: usize, const N: usize>(q: *const f32, keys: *const f32, stride: usize, dim: usize, scores: *mut f32) -> usize {
+unsafe fn scores_splat<const Q: usize, const N: usize>(
+    q: *const f32,
+    keys: *const f32,
+    stride: usize,
+    dim: usize,
+    scores: *mut f32,
+) -> usize {
     let mut dots = [[V::zero(); N]; Q];
     // SAFETY: the caller's.
     unsafe {
@@ -62,13 +79,21 @@ unsafe fn scores_splat<const Q: usize, const N: usize>(q: *const f32, keys: *con
     N
 }
 
-unsafe fn scores_in_turns<const N: usize>(q: *const f32, queries: usize, keys: *const f32, stride: usize, dim: usize, scores: *mut f32) -> usize {
+unsafe fn scores_in_turns<const N: usize>(
+    q: *const f32,
+    queries: usize,
+    keys: *const f32,
+    stride: usize,
+    dim: usize,
+    scores: *mut f32,
+) -> usize {
     let mut dots = [[V::zero(); FOUR]; N];
     // SAFETY: the caller's.
     unsafe {
         for d in 0..dim {
             let mut q = V::load_f32(q.add(d * FOUR));
-            let keys: [V; N] = std::array::from_fn(|j| V::load_f32(keys.add(d * stride + j * LANES)));
+            let keys: [V; N] =
+                std::array::from_fn(|j| V::load_f32(keys.add(d * stride + j * LANES)));
             for turn in 0..FOUR {
                 for j in 0..N {
                     dots[j][turn] = keys[j].madd(q, dots[j][turn]);
@@ -129,10 +154,12 @@ unsafe fn sums_splat<const Q: usize, const N: usize>(
     // SAFETY: the caller's.
     unsafe {
         let place = |t: usize, j: usize| sums.add((j * FOUR + t) * LANES);
-        let mut acc: [[V; N]; Q] =
-            std::array::from_fn(|t| std::array::from_fn(|j| V::load_f32(place(t, j)).mul(V::splat(decay.lanes()[t]))));
+        let mut acc: [[V; N]; Q] = std::array::from_fn(|t| {
+            std::array::from_fn(|j| V::load_f32(place(t, j)).mul(V::splat(decay.lanes()[t])))
+        });
         for key in seen {
-            let weight: [V; Q] = std::array::from_fn(|t| V::load32_splat(weights.add(key * FOUR + t).cast()));
+            let weight: [V; Q] =
+                std::array::from_fn(|t| V::load32_splat(weights.add(key * FOUR + t).cast()));
             for j in 0..N {
                 let value = V::load_f32(values.add(key * dim + j * LANES));
                 for t in 0..Q {
@@ -149,7 +176,14 @@ unsafe fn sums_splat<const Q: usize, const N: usize>(
     N
 }
 
-unsafe fn sums_in_turns<const N: usize>(weights: *const f32, decay: V, values: *const f32, seen: Range<usize>, dim: usize, sums: *mut f32) -> usize {
+unsafe fn sums_in_turns<const N: usize>(
+    weights: *const f32,
+    decay: V,
+    values: *const f32,
+    seen: Range<usize>,
+    dim: usize,
+    sums: *mut f32,
+) -> usize {
     let mut acc = [[V::zero(); FOUR]; N];
     // SAFETY: the caller's.
     unsafe {
@@ -163,7 +197,8 @@ unsafe fn sums_in_turns<const N: usize>(weights: *const f32, decay: V, values: *
         }
         for key in seen {
             let mut weight = V::load_f32(weights.add(key * FOUR));
-            let value: [V; N] = std::array::from_fn(|j| V::load_f32(values.add(key * dim + j * LANES)));
+            let value: [V; N] =
+                std::array::from_fn(|j| V::load_f32(values.add(key * dim + j * LANES)));
             for turn in 0..FOUR {
                 for j in 0..N {
                     acc[j][turn] = value[j].madd(weight, acc[j][turn]);

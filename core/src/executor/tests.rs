@@ -22,7 +22,8 @@ struct Encoder {
 
 impl Encoder {
     fn value(&mut self, kind: u32, dtype: u32, location: u32, dims: &[i32]) -> i32 {
-        self.values.extend([kind, dtype, location, dims.len() as u32]);
+        self.values
+            .extend([kind, dtype, location, dims.len() as u32]);
         self.values.extend(dims.iter().map(|dim| *dim as u32));
         self.value_count += 1;
         self.value_count as i32 - 1
@@ -41,9 +42,22 @@ impl Encoder {
 
     fn blob(&self, arena_bytes: u32, step_words: u32) -> Vec<u8> {
         let constant_bytes = self.constants.len() as u32 * 4;
-        let header = [0x4750_464c, 1, 2, 2, self.value_count, self.op_count, arena_bytes, step_words, constant_bytes];
+        let header = [
+            0x4750_464c,
+            1,
+            2,
+            2,
+            self.value_count,
+            self.op_count,
+            arena_bytes,
+            step_words,
+            constant_bytes,
+        ];
         let constants = self.constants.iter().map(|x| x.to_bits());
-        let words = header.into_iter().chain(self.values.iter().copied()).chain(self.ops.iter().copied());
+        let words = header
+            .into_iter()
+            .chain(self.values.iter().copied())
+            .chain(self.ops.iter().copied());
         words.chain(constants).flat_map(u32::to_le_bytes).collect()
     }
 }
@@ -51,7 +65,13 @@ impl Encoder {
 /// y = linear(embed(ids) + x, table), z = argmax(softmax(y)) over a table of 3 x 4.
 fn example() -> Vec<u8> {
     let constants = (0..12).map(|i| i as f32).collect();
-    let mut e = Encoder { values: vec![], value_count: 0, ops: vec![], op_count: 0, constants };
+    let mut e = Encoder {
+        values: vec![],
+        value_count: 0,
+        ops: vec![],
+        op_count: 0,
+        constants,
+    };
     let ids = e.value(STEP, I32, 4, &[ROWS]);
     let table = e.value(CONSTANT, F32, 0, &[3, 4]);
     let x = e.value(INPUT, F32, 0, &[4]);
@@ -72,13 +92,22 @@ fn example() -> Vec<u8> {
 type Memory = ([f32; 4], [f32; 6], [i32; 2]);
 
 fn bindings(memory: &mut Memory) -> [u64; 8] {
-    let [x, y, z] = [memory.0.as_mut_ptr() as u64, memory.1.as_mut_ptr() as u64, memory.2.as_mut_ptr() as u64];
+    let [x, y, z] = [
+        memory.0.as_mut_ptr() as u64,
+        memory.1.as_mut_ptr() as u64,
+        memory.2.as_mut_ptr() as u64,
+    ];
     [0, 0, x, 0, 0, y, 0, z]
 }
 
 fn write_record(executor: &Executor, words: &[i32]) {
     // SAFETY: the record has as many words at least.
-    unsafe { executor.record().cast::<i32>().copy_from(words.as_ptr(), words.len()) }
+    unsafe {
+        executor
+            .record()
+            .cast::<i32>()
+            .copy_from(words.as_ptr(), words.len())
+    }
 }
 
 #[test]
@@ -103,7 +132,11 @@ fn runs_as_many_rows_as_the_step_has() {
     write_record(&executor, &[1, 0, 0, 0, 1, -5]);
     // SAFETY: as above.
     unsafe { executor.run() }.unwrap();
-    assert_eq!(memory.1[3..], [7.0; 3], "a row that the step does not have stays as it is");
+    assert_eq!(
+        memory.1[3..],
+        [7.0; 3],
+        "a row that the step does not have stays as it is"
+    );
 }
 
 #[test]
@@ -112,7 +145,12 @@ fn indexes_and_counts_are_checked_in_every_step() {
     let bound = bindings(&mut memory);
     // SAFETY: the bindings are what the example says.
     let mut executor = unsafe { Executor::new(&example(), &bound) }.unwrap();
-    for record in [[1, 0, 0, 0, 3, 0], [1, 0, 0, 0, -1, 0], [3, 0, 0, 0, 0, 0], [-1, 0, 0, 0, 0, 0]] {
+    for record in [
+        [1, 0, 0, 0, 3, 0],
+        [1, 0, 0, 0, -1, 0],
+        [3, 0, 0, 0, 0, 0],
+        [-1, 0, 0, 0, 0, 0],
+    ] {
         write_record(&executor, &record);
         // SAFETY: as above.
         let error = unsafe { executor.run() }.unwrap_err();
@@ -120,7 +158,11 @@ fn indexes_and_counts_are_checked_in_every_step() {
     }
     write_record(&executor, &[1, 0, 0, 0, 2, 0]);
     // SAFETY: as above.
-    assert_eq!(unsafe { executor.run() }, Ok(()), "an error leaves the executor as it was");
+    assert_eq!(
+        unsafe { executor.run() },
+        Ok(()),
+        "an error leaves the executor as it was"
+    );
 }
 
 #[test]
@@ -133,7 +175,24 @@ fn damaged_programs_are_errors() {
     for length in 0..blob.len() {
         assert!(compile(&blob[..length]).is_err(), "cut off at {length}");
     }
-    let words = [0, 1, 2, 3, 4, 5, 6, 7, 8, 50, 100, 65_537, i32::MAX as u32, i32::MIN as u32, -1i32 as u32, -2i32 as u32];
+    let words = [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        50,
+        100,
+        65_537,
+        i32::MAX as u32,
+        i32::MIN as u32,
+        -1i32 as u32,
+        -2i32 as u32,
+    ];
     let mut refused = 0;
     for at in (0..blob.len()).step_by(4) {
         for word in words {
@@ -142,12 +201,18 @@ fn damaged_programs_are_errors() {
             refused += usize::from(compile(&damaged).is_err());
         }
     }
-    assert!(refused > 500, "only {refused} damaged Programs were refused");
+    assert!(
+        refused > 500,
+        "only {refused} damaged Programs were refused"
+    );
 }
 
 #[test]
 fn what_is_not_bound_is_an_error() {
     // SAFETY: nothing is run.
     let error = unsafe { Executor::new(&example(), &[0; 8]) }.err();
-    assert_eq!(error, Some(Error::Program("op 1: value 2 is not bound".into())));
+    assert_eq!(
+        error,
+        Some(Error::Program("op 1: value 2 is not bound".into()))
+    );
 }

@@ -98,9 +98,14 @@ impl Activations {
     ) -> Activations {
         let pieces = kind.pieces();
         if kind == ActivationKind::F32 {
-            return Activations { kind, k, pieces, data: x.cast() };
+            return Activations {
+                kind,
+                k,
+                pieces,
+                data: x.cast(),
+            };
         }
-        debug_assert!(k % BLOCK == 0);
+        debug_assert!(k.is_multiple_of(BLOCK));
         for row in rows {
             // SAFETY: the caller's.
             unsafe {
@@ -113,7 +118,12 @@ impl Activations {
                 }
             }
         }
-        Activations { kind, k, pieces, data: scratch }
+        Activations {
+            kind,
+            k,
+            pieces,
+            data: scratch,
+        }
     }
 
     /// Start of an F32 row.

@@ -75,7 +75,14 @@ pub(super) unsafe fn interleave(x: &Activations, m: usize, to: *mut f32) {
 /// The rows of one group for all tokens; `scratch` begins with the tokens interleaved.
 /// # Safety
 /// As [`super::linear`].
-pub(super) unsafe fn group(weight: &PackedWeight, group: usize, x: &Activations, m: usize, output: Output, scratch: *mut u8) {
+pub(super) unsafe fn group(
+    weight: &PackedWeight,
+    group: usize,
+    x: &Activations,
+    m: usize,
+    output: Output,
+    scratch: *mut u8,
+) {
     // SAFETY: the caller's.
     unsafe {
         match weight.dtype() {
@@ -87,7 +94,14 @@ pub(super) unsafe fn group(weight: &PackedWeight, group: usize, x: &Activations,
 }
 
 #[inline(always)]
-unsafe fn group_of<E: Element>(weight: &PackedWeight, group: usize, x: &Activations, m: usize, output: Output, scratch: *mut u8) {
+unsafe fn group_of<E: Element>(
+    weight: &PackedWeight,
+    group: usize,
+    x: &Activations,
+    m: usize,
+    output: Output,
+    scratch: *mut u8,
+) {
     let packed = weight.group(group);
     let row = group * GROUP;
     let tiled = m - singles(m);
@@ -101,7 +115,15 @@ unsafe fn group_of<E: Element>(weight: &PackedWeight, group: usize, x: &Activati
         }
         for token in (0..tiled).step_by(FOUR) {
             let tokens = scratch.cast::<f32>().add(token * x.k);
-            tile(columns, tokens, x.k, token, (m - token).min(FOUR), row, output);
+            tile(
+                columns,
+                tokens,
+                x.k,
+                token,
+                (m - token).min(FOUR),
+                row,
+                output,
+            );
         }
         for token in tiled..m {
             vector::<E>(packed, x, token, row, output);
@@ -110,7 +132,13 @@ unsafe fn group_of<E: Element>(weight: &PackedWeight, group: usize, x: &Activati
 }
 
 /// One token: all 16 rows at once, widened in registers.
-unsafe fn vector<E: Element>(packed: *const u8, x: &Activations, token: usize, row: usize, output: Output) {
+unsafe fn vector<E: Element>(
+    packed: *const u8,
+    x: &Activations,
+    token: usize,
+    row: usize,
+    output: Output,
+) {
     let mut sums = [V::zero(); GROUP / LANES];
     // SAFETY: the group has `k` columns of 16 rows.
     unsafe {
@@ -148,7 +176,7 @@ unsafe fn tile(
     output: Output,
 ) {
     for half in 0..2 {
-        let mut sums = [[V::zero(); FOUR]; 2];
+        let mut sums = [[V::zero(); 2]; FOUR];
         // SAFETY: the group has `k` columns of 16 rows, and the tokens are there.
         unsafe {
             let mut w = columns.add(half * HALF * 4);
@@ -156,17 +184,22 @@ unsafe fn tile(
             for _ in 0..k {
                 let mut values = V::load_f32(a);
                 let (low, high) = (V::load(w), V::load(w.add(16)));
-                for turn in 0..FOUR {
-                    sums[0][turn] = low.madd(values, sums[0][turn]);
-                    sums[1][turn] = high.madd(values, sums[1][turn]);
+                for sums in &mut sums {
+                    sums[0] = low.madd(values, sums[0]);
+                    sums[1] = high.madd(values, sums[1]);
                     values = values.rotate();
                 }
                 w = w.add(GROUP * 4);
                 a = a.add(FOUR);
             }
-            for (r, turns) in sums.into_iter().enumerate() {
+            for r in 0..2 {
+                let turns = sums.map(|sums| sums[r]);
                 for t in 0..count {
-                    output.write(token + t, row + half * HALF + r * LANES, V::of_turns(turns, t));
+                    output.write(
+                        token + t,
+                        row + half * HALF + r * LANES,
+                        V::of_turns(turns, t),
+                    );
                 }
             }
         }

@@ -238,8 +238,8 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
                 });
                 for (r, dot) in dots.iter_mut().enumerate() {
                     let quants = V::load(w.add(header(MIN) + (source * QUADS + r) * 16));
-                    for part in 0..K::PARTS {
-                        *dot = K::step(*dot, values[part], K::unpack(quants, part));
+                    for (part, values) in values.into_iter().enumerate().take(K::PARTS) {
+                        *dot = K::step(*dot, values, K::unpack(quants, part));
                     }
                 }
             }
@@ -370,7 +370,11 @@ unsafe fn tile<K: Kernel, const MIN: bool>(
             for r in 0..2 {
                 let turns = sums.map(|sums| sums[r]);
                 for t in 0..tokens {
-                    output.write(token + t, row + half * HALF + r * LANES, V::of_turns(turns, t));
+                    output.write(
+                        token + t,
+                        row + half * HALF + r * LANES,
+                        V::of_turns(turns, t),
+                    );
                 }
             }
         }

@@ -80,7 +80,7 @@ impl PackedWeight {
     pub fn new(dtype: DType, rows: usize, cols: usize) -> Option<PackedWeight> {
         let layout = Layout::of(dtype)?;
         let (block, bytes) = dtype.block();
-        if rows == 0 || cols == 0 || cols % block != 0 {
+        if rows == 0 || cols == 0 || !cols.is_multiple_of(block) {
             return None;
         }
         let group_bytes = match layout {
@@ -93,7 +93,7 @@ impl PackedWeight {
             layout,
             rows,
             cols,
-            block: Block::new(total, rows % GROUP != 0)?,
+            block: Block::new(total, !rows.is_multiple_of(GROUP))?,
         })
     }
 
@@ -101,10 +101,10 @@ impl PackedWeight {
     pub fn write_rows(&mut self, first_row: usize, src: &[u8]) -> bool {
         let row_bytes = self.dtype.row_bytes(self.cols);
         let count = src.len() / row_bytes;
-        if src.len() % row_bytes != 0
+        if !src.len().is_multiple_of(row_bytes)
             || first_row
                 .checked_add(count)
-                .map_or(true, |end| end > self.rows)
+                .is_none_or(|end| end > self.rows)
         {
             return false;
         }
@@ -235,7 +235,11 @@ impl PackedWeight {
         }
         match self.layout {
             Layout::Float => {
-                let wide = if self.dtype == DType::F32 { 0 } else { self.cols * GROUP * 4 };
+                let wide = if self.dtype == DType::F32 {
+                    0
+                } else {
+                    self.cols * GROUP * 4
+                };
                 super::float::interleaved_bytes(m, self.cols) + wide
             }
             _ => {

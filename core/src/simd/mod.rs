@@ -174,7 +174,9 @@ impl V {
     #[inline(always)]
     pub fn of_turns(turns: [V; 4], t: usize) -> V {
         let turn = |back: usize| turns[(t + 4 - back) % 4];
-        turn(0).alternate(turn(1)).join_ends(turn(2).alternate(turn(3)))
+        turn(0)
+            .alternate(turn(1))
+            .join_ends(turn(2).alternate(turn(3)))
     }
 
     /// Rows to columns.
@@ -182,7 +184,12 @@ impl V {
     pub fn transpose([a, b, c, d]: [V; 4]) -> [V; 4] {
         let (ab_low, ab_high) = (a.zip_low(b), a.zip_high(b));
         let (cd_low, cd_high) = (c.zip_low(d), c.zip_high(d));
-        [ab_low.join_low(cd_low), ab_low.join_high(cd_low), ab_high.join_low(cd_high), ab_high.join_high(cd_high)]
+        [
+            ab_low.join_low(cd_low),
+            ab_low.join_high(cd_low),
+            ab_high.join_low(cd_high),
+            ab_high.join_high(cd_high),
+        ]
     }
 }
 
@@ -266,23 +273,71 @@ pub const ROUND: f32 = 12_582_912.0;
 /// e^x, within 2 units in the last place; 0 below -87.3, the greatest finite values above 88.3.
 #[inline(always)]
 pub fn exp(x: V) -> V {
-    let low = V::splat(-87.33);
-    let clamped = x.max(low).min(V::splat(88.37));
-    let shifted = clamped.madd(V::splat(std::f32::consts::LOG2_E), V::splat(ROUND));
-    let n = shifted.sub(V::splat(ROUND));
-    // Cody and Waite: ln 2 in two parts, the first with few bits, so that n * LN2_HIGH is exact.
-    let r = n.madd(V::splat(-0.693_359_375), clamped);
-    let r = n.madd(V::splat(2.121_944_4e-4), r);
-    // Cephes expf.
-    let p = V::splat(1.987_569_2e-4);
-    let p = p.madd(r, V::splat(1.398_2e-3));
-    let p = p.madd(r, V::splat(8.333_452e-3));
-    let p = p.madd(r, V::splat(4.166_579_6e-2));
-    let p = p.madd(r, V::splat(1.666_666_5e-1));
-    let p = p.madd(r, V::splat(0.5));
-    let p = p.madd(r.mul(r), r).add(V::splat(1.0));
-    let scaled = p.add_i32(shifted.shl_i32::<23>());
-    V::select(x.lt(low), V::zero(), scaled)
+    Exp::from(&Exp::CONSTANTS).of(x)
+}
+
+/// [`exp`] for a loop: its constants are loaded once. V8 makes a vector constant anew, by three instructions, wherever it is used.
+#[derive(Clone, Copy)]
+pub struct Exp([V; 13]);
+
+impl Exp {
+    const LOW: f32 = -87.33;
+    const CONSTANTS: [f32; 13] = [
+        Exp::LOW,
+        88.37,
+        std::f32::consts::LOG2_E,
+        ROUND,
+        // Cody and Waite: ln 2 in two parts, the first with few bits, so that its product with n is exact.
+        -0.693_359_4,
+        2.121_944_4e-4,
+        // Cephes expf.
+        1.987_569_2e-4,
+        1.398_2e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+        1.0,
+    ];
+
+    /// Loads the constants.
+    #[inline(always)]
+    pub fn new() -> Exp {
+        static CONSTANTS: [f32; 13] = Exp::CONSTANTS;
+        // Without the black box the compiler would see through to the constants.
+        Exp::from(std::hint::black_box(&CONSTANTS))
+    }
+
+    #[inline(always)]
+    fn from(constants: &[f32; 13]) -> Exp {
+        Exp(std::array::from_fn(|i| V::splat(constants[i])))
+    }
+
+    /// e^x
+    #[inline(always)]
+    pub fn of(&self, x: V) -> V {
+        let [low, high, log2_e, round, ln2_high, ln2_low, c6, c5, c4, c3, c2, half, one] = self.0;
+        let clamped = x.max(low).min(high);
+        let shifted = clamped.madd(log2_e, round);
+        let n = shifted.sub(round);
+        let r = n.madd(ln2_high, clamped);
+        let r = n.madd(ln2_low, r);
+        let p = c6
+            .madd(r, c5)
+            .madd(r, c4)
+            .madd(r, c3)
+            .madd(r, c2)
+            .madd(r, half);
+        let p = p.madd(r.mul(r), r).add(one);
+        let scaled = p.add_i32(shifted.shl_i32::<23>());
+        V::select(x.lt(low), V::zero(), scaled)
+    }
+}
+
+impl Default for Exp {
+    fn default() -> Exp {
+        Exp::new()
+    }
 }
 
 /// 1 / (1 + e^-x)

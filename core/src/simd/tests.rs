@@ -8,8 +8,8 @@ fn each(f: impl Fn(V) -> V, x: f32) -> f32 {
 
 #[test]
 fn exp_is_within_two_units_in_the_last_place() {
-    for i in -870_000..880_000 {
-        let x = i as f32 * 1e-4;
+    for i in -87_000..88_000 {
+        let x = i as f32 * 1e-3;
         let truth = f64::from(x).exp();
         let error = (f64::from(each(exp, x)) - truth).abs() / truth;
         assert!(error < 2.4e-7, "exp({x}) is off by {error}");
@@ -26,8 +26,8 @@ fn exp_of_extremes() {
 
 #[test]
 fn silu_sigmoid_tanh_agree_with_f64() {
-    for i in -100_000..100_000 {
-        let x = i as f32 * 1e-3;
+    for i in -10_000..10_000 {
+        let x = i as f32 * 1e-2;
         let t = f64::from(x);
         let sigmoid_truth = 1.0 / (1.0 + (-t).exp());
         assert!((f64::from(each(sigmoid, x)) - sigmoid_truth).abs() < 3e-7);
@@ -104,7 +104,8 @@ fn byte_dots() {
 
 #[test]
 fn transpose_swaps_rows_and_columns() {
-    let rows: [V; 4] = std::array::from_fn(|i| V::from_lanes(std::array::from_fn(|j| (10 * i + j) as f32)));
+    let rows: [V; 4] =
+        std::array::from_fn(|i| V::from_lanes(std::array::from_fn(|j| (10 * i + j) as f32)));
     for (j, column) in V::transpose(rows).into_iter().enumerate() {
         assert_eq!(column.lanes(), [0, 1, 2, 3].map(|i| (10 * i + j) as f32));
     }
