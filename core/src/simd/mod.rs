@@ -66,6 +66,8 @@ pub trait Vector: Copy {
     fn sqrt(self) -> Self;
     /// All ones in lanes where `self < b`.
     fn lt(self, b: Self) -> Self;
+    /// All bits of a lane set where `self = b`; never where either is NaN.
+    fn eq(self, b: Self) -> Self;
     /// i32 lanes as f32.
     fn f32_from_i32(self) -> Self;
 
@@ -270,10 +272,10 @@ pub fn bf16_to_f32(bits: u16) -> f32 {
 /// 1.5 * 2^23: adding it leaves a small number's nearest integer in the low bits of the sum.
 pub const ROUND: f32 = 12_582_912.0;
 
-/// e^x, within 2 units in the last place; 0 below -87.3, the greatest finite values above 88.3.
+/// e^x, within 2 units in the last place; 0 below -87.3, the greatest finite values above 88.3; NaN stays NaN.
 #[inline(always)]
 pub fn exp(x: V) -> V {
-    Exp::from(&Exp::CONSTANTS).of(x)
+    V::select(x.eq(x), Exp::from(&Exp::CONSTANTS).of(x), x)
 }
 
 /// [`exp`] for a loop: its constants are loaded once. V8 makes a vector constant anew, by three instructions, wherever it is used.
@@ -313,7 +315,7 @@ impl Exp {
         Exp(std::array::from_fn(|i| V::splat(constants[i])))
     }
 
-    /// e^x
+    /// e^x as [`exp`], but anything for NaN.
     #[inline(always)]
     pub fn of(&self, x: V) -> V {
         let [low, high, log2_e, round, ln2_high, ln2_low, c6, c5, c4, c3, c2, half, one] = self.0;

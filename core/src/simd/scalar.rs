@@ -138,6 +138,17 @@ impl Vector for V {
         V::from_lanes(self.lanes().map(f32::sqrt))
     }
     #[inline(always)]
+    fn eq(self, b: V) -> V {
+        let (a, b) = (self.lanes(), b.lanes());
+        V(core::array::from_fn(|i| {
+            if a[i] == b[i] {
+                u32::MAX
+            } else {
+                0
+            }
+        }))
+    }
+    #[inline(always)]
     fn lt(self, b: V) -> V {
         let (a, b) = (self.lanes(), b.lanes());
         V(core::array::from_fn(

@@ -106,6 +106,10 @@ impl Vector for V {
         V(f32x4_lt(self.0, b.0))
     }
     #[inline(always)]
+    fn eq(self, b: V) -> V {
+        V(f32x4_eq(self.0, b.0))
+    }
+    #[inline(always)]
     fn f32_from_i32(self) -> V {
         V(f32x4_convert_i32x4(self.0))
     }
