@@ -19,7 +19,7 @@ export { type BackendFactory, setDefaultBackend } from "./src/tensor/default_bac
 export type { Shape } from "./src/tensor/shape.ts";
 export { type DType, DTYPES } from "./src/tensor/dtype.ts";
 export type * from "./src/backends/backend.ts";
-export { createBackend } from "./src/backends/select.ts";
+export { type BackendOptions, createBackend } from "./src/backends/select.ts";
 export {
   type AttrKind,
   type OpName,

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Backend } from "./backends/backend.ts";
-import { type BackendChoice, selectBackend, type Selection } from "./backends/select.ts";
+import { type BackendChoice, defaultThreads, selectBackend, type Selection } from "./backends/select.ts";
 import { InvalidArgumentError, OutOfMemoryError } from "./errors.ts";
 import type { ModelFile } from "./formats/model_file.ts";
 import { openModelFile } from "./formats/open.ts";
@@ -19,7 +19,10 @@ import { type LocatedWeight, locateWeights, uploadWeights } from "./weights.ts";
 export interface LoadOptions {
   /** Backend by name, or the best that the machine has. Default: `"auto"`. */
   backend?: BackendChoice;
-  /** Threads that compute. Default: 1. */
+  /**
+   * Threads that compute, where the backend has them, while the calling thread is free. Default: one for each core, 8 at
+   * most; a model of less than 16 MiB is computed on the calling thread.
+   */
   threads?: number;
   /** Longest sequence, in tokens. Default: the model's own, made shorter where its cache would not fit. */
   contextLength?: number;
@@ -52,12 +55,27 @@ const DEFAULT_CACHE_LIMIT = 2 ** 30;
  * @throws {OutOfMemoryError} where it does not fit; nothing was allocated then.
  */
 export async function load(source?: SourceLike, options: LoadOptions = {}): Promise<Model> {
-  return await loadOn(() => selectBackend(options.backend), source, options);
+  const choose = ({ weightBytes }: Need): Promise<Selection> =>
+    selectBackend(options.backend, { threads: options.threads ?? threadsFor(weightBytes) });
+  return await loadOn(choose, source, options);
+}
+
+/** What is known of a model before there is a backend. */
+export interface Need {
+  /** Bytes of all weights, as stored. */
+  readonly weightBytes: number;
+}
+
+/** Models of fewer bytes have made their first tokens before workers would have started. */
+const SMALL_MODEL = 16 << 20;
+
+function threadsFor(weightBytes: number): number {
+  return weightBytes < SMALL_MODEL ? 0 : defaultThreads();
 }
 
 /** As `load`, on a backend of the caller's choice, which the model takes over. */
 export async function loadOn(
-  choose: () => Promise<Selection>,
+  choose: (need: Need) => Promise<Selection>,
   source?: SourceLike,
   options: LoadOptions = {},
 ): Promise<Model> {
@@ -68,9 +86,13 @@ export async function loadOn(
   signal?.throwIfAborted();
   const file = await openModelFile(source ?? (await import("./models/embedded/mod.ts")).embeddedModel());
   try {
-    const selection = await choose();
+    const description = await describeModel(file);
+    const located = locateWeights(file, description.architecture.weights(description.config));
+    const weightBytes = located.reduce((sum, { tensor }) => sum + tensor.byteLength, 0);
+    const selection = await choose({ weightBytes });
     try {
-      return await assemble(file, source === undefined ? "stories" : file.name, selection, options);
+      const name = source === undefined ? "stories" : file.name;
+      return await assemble({ file, name, description, located }, selection, options);
     } catch (error) {
       selection.backend[Symbol.dispose]();
       throw error;
@@ -80,15 +102,20 @@ export async function loadOn(
   }
 }
 
+/** An open model whose weights have been found. */
+interface Located {
+  readonly file: ModelFile;
+  readonly name: string;
+  readonly description: ModelDescription;
+  readonly located: readonly LocatedWeight[];
+}
+
 async function assemble(
-  file: ModelFile,
-  name: string,
+  { file, name, description, located }: Located,
   { backend, report }: Selection,
   options: LoadOptions,
 ): Promise<Model> {
-  const description = await describeModel(file);
   const { architecture, config } = description;
-  const located = locateWeights(file, architecture.weights(config));
   const { contextLength, cacheDType } = chooseCache(description, located, options);
   checkMemory(backend, located, cacheBytes(config, contextLength, cacheDType));
   const tokenizer = await modelTokenizer(file);

@@ -3,6 +3,7 @@
  *
  *     deno run -A tools/build_wasm.ts            build and write
  *     deno run -A tools/build_wasm.ts --check    build, and fail where the committed files differ
+ *     deno run -A tools/build_wasm.ts simd …     only these builds
  *
  * The tools come from `$LLMFORGE_TOOLS` (see `.ci/install-tools`); Debian's `rustc-web` has the wasm32 target. The
  * bytes are the same whatever folder the clone and the caches lie in.
@@ -11,21 +12,52 @@
  */
 /** One build of the same crate. */
 interface Build {
-  readonly name: "simd" | "relaxed";
+  readonly name: string;
   readonly targetFeatures: string;
   readonly cargo: readonly string[];
+  readonly linkArgs: readonly string[];
   readonly wasmOpt: readonly string[];
+  /** What the module imports. */
+  readonly imports: readonly string[];
 }
 
-const BUILDS: readonly Build[] = [
-  { name: "simd", targetFeatures: "+simd128", cargo: [], wasmOpt: [] },
+const KERNELS: readonly Build[] = [
+  { name: "simd", targetFeatures: "+simd128", cargo: [], linkArgs: [], wasmOpt: [], imports: [] },
   {
     name: "relaxed",
     targetFeatures: "+simd128,+relaxed-simd",
     cargo: ["--features", "relaxed"],
+    linkArgs: [],
     wasmOpt: ["--enable-relaxed-simd"],
+    imports: [],
   },
 ];
+
+/** Must be as in `src/backends/wasm/load.ts`. The data and the stack of the main thread lie there. */
+const INITIAL_MEMORY = 2 << 20;
+
+/** What wasm-bindgen needs to give each thread a stack and thread-local variables of its own. */
+const THREAD_EXPORTS = ["__wasm_init_tls", "__tls_size", "__tls_align", "__tls_base", "__heap_base"];
+
+/** The same build over a memory that the host brings and shares with its workers. */
+function withThreads(build: Build): Build {
+  return {
+    name: `${build.name}_threads`,
+    targetFeatures: `${build.targetFeatures},+atomics,+bulk-memory,+mutable-globals`,
+    cargo: build.cargo,
+    linkArgs: [
+      "--shared-memory",
+      "--import-memory",
+      `--initial-memory=${INITIAL_MEMORY}`,
+      `--max-memory=${2 ** 32}`,
+      ...THREAD_EXPORTS.map((name) => `--export=${name}`),
+    ],
+    wasmOpt: [...build.wasmOpt, "--enable-threads"],
+    imports: ["memory"],
+  };
+}
+
+const BUILDS: readonly Build[] = [...KERNELS, ...KERNELS.map(withThreads)];
 
 /** Without these, wasm-bindgen has the module import a function that fills a table which nobody uses. */
 const NO_REFERENCES = "-reference-types,-multivalue";
@@ -60,7 +92,9 @@ async function run(command: string, args: readonly string[], env: Record<string,
 }
 
 /** Builds one variant and gives its bytes. */
-async function build({ name, targetFeatures, cargo, wasmOpt }: Build): Promise<Uint8Array<ArrayBuffer>> {
+async function build(
+  { name, targetFeatures, cargo, linkArgs, wasmOpt, imports }: Build,
+): Promise<Uint8Array<ArrayBuffer>> {
   const folder = await Deno.makeTempDir({ prefix: "llmforge-wasm-" });
   try {
     const env = {
@@ -75,6 +109,7 @@ async function build({ name, targetFeatures, cargo, wasmOpt }: Build): Promise<U
         "-Zlocation-detail=none",
         `--remap-path-prefix=${cargoHome}=/cargo`,
         `--remap-path-prefix=${root}=/llmforge`,
+        ...linkArgs.map((argument) => `-Clink-arg=${argument}`),
       ].join(" "),
     };
     const pack = ["build", "--release", "--target", "web", "--mode", "force", "--no-typescript", "--no-pack"];
@@ -82,8 +117,8 @@ async function build({ name, targetFeatures, cargo, wasmOpt }: Build): Promise<U
     const [raw, optimized] = [`${folder}/llmforge_wasm_bg.wasm`, `${folder}/optimized.wasm`];
     await run("wasm-opt", [...WASM_OPT, ...wasmOpt, raw, "-o", optimized], env);
     const bytes = await Deno.readFile(optimized);
-    const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes));
-    if (imports.length > 0) throw new Error(`the module imports ${JSON.stringify(imports)}`);
+    const imported = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).map((entry) => entry.name);
+    if (imported.join() !== imports.join()) throw new Error(`the module imports ${imported}, not ${imports}`);
     return bytes;
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -99,8 +134,9 @@ export const BASE64: string =
 }
 
 const check = Deno.args.includes("--check");
+const chosen = Deno.args.filter((argument) => !argument.startsWith("--"));
 await Deno.mkdir(generated, { recursive: true });
-for (const variant of BUILDS) {
+for (const variant of BUILDS.filter(({ name }) => chosen.length === 0 || chosen.includes(name))) {
   const bytes = await build(variant);
   const [path, text] = [`${generated}/${variant.name}.gen.ts`, moduleText(variant.name, bytes)];
   if (!check) {

@@ -114,5 +114,32 @@ await check("models opened and closed", async () => {
   return `${rounds} rounds, memory grew by ${growth.toFixed(1)} MiB in the second half`;
 });
 
+await check("threads that come, compute and go", async () => {
+  const rounds = Math.ceil(2000 * scale);
+  const expected = await story({ backend: "wasm" });
+  for (let round = 0; round < rounds; round++) {
+    const told = await within(20_000, story({ backend: "wasm", threads: 1 + round % 3 }));
+    if (told.join() !== expected.join()) throw new Error(`round ${round}: ${told} is not ${expected}`);
+  }
+  return `${rounds} rounds of 1 to 3 threads, none hung, all told the same`;
+});
+
+async function story(options: { backend: "wasm"; threads?: number }): Promise<readonly number[]> {
+  await using model = await load(undefined, options);
+  const { ids } = await model.generate("Once upon a time", { maxTokens: 12, temperature: 0 }).stats();
+  return ids;
+}
+
+/** Fails where the work takes longer than so many milliseconds. */
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`it hung for ${milliseconds} ms`)), milliseconds);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 console.log(`${passed} passed, ${failed} failed`);
 Deno.exit(failed > 0 ? 1 : 0);

@@ -15,7 +15,7 @@ thread_local! {
     static LAST_ERROR: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-fn fail(error: &Error) -> u32 {
+pub(crate) fn fail(error: &Error) -> u32 {
     let text = error.to_string();
     LAST_ERROR.with_borrow_mut(|last| {
         last.clear();
@@ -125,17 +125,24 @@ pub unsafe fn weight_free(weight: usize) {
     drop(unsafe { Box::from_raw(weight as *mut PackedWeight) });
 }
 
-/// Compiles a Program. `bindings` is the address of a `u64` for each value: see [`Executor::new`].
+/// Compiles a Program for so many threads. `bindings` is the address of a `u64` for each value: see [`Executor::new`].
 ///
 /// # Safety
 /// The blob and the bindings must be readable, and the bindings what the Program says, as long as it lives.
-pub unsafe fn program_create(blob: usize, bytes: usize, bindings: usize, count: usize) -> usize {
+pub unsafe fn program_create(
+    blob: usize,
+    bytes: usize,
+    bindings: usize,
+    count: usize,
+    threads: usize,
+) -> usize {
     // SAFETY: the caller's.
     let executor = unsafe {
         let blob = std::slice::from_raw_parts(blob as *const u8, bytes);
         Executor::new(
             blob,
             std::slice::from_raw_parts(bindings as *const u64, count),
+            threads,
         )
     };
     or_zero(executor.map(|executor| Box::into_raw(Box::new(executor)) as usize))
@@ -159,7 +166,7 @@ pub unsafe fn program_bytes(program: usize) -> usize {
     unsafe { (*(program as *const Executor)).bytes() }
 }
 
-/// Runs a step; gives a status.
+/// Runs a step on the calling thread; gives a status.
 ///
 /// # Safety
 /// The handle must be a Program's, and what it is bound to must be there.

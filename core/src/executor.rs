@@ -14,7 +14,8 @@ pub struct Executor {
     capacity: Counts,
     record: Block,
     slots: [Block; SLOTS],
-    scratch: Block,
+    /// One for each thread.
+    scratch: Vec<Block>,
     /// Only held: the regions have the addresses.
     _arena: Block,
     _constants: Block,
@@ -22,11 +23,12 @@ pub struct Executor {
 
 impl Executor {
     /// Decodes a blob and binds its values: for each an address, the address of a
-    /// [`PackedWeight`](crate::linear::PackedWeight) for a weight that an op wants packed, or 0.
+    /// [`PackedWeight`](crate::linear::PackedWeight) for a weight that an op wants packed, or 0. At most `threads` threads, but
+    /// at least one, will run it.
     ///
     /// # Safety
     /// The bindings must point at what the Program says they are, for as long as the executor lives.
-    pub unsafe fn new(blob: &[u8], bindings: &[u64]) -> Result<Executor, Error> {
+    pub unsafe fn new(blob: &[u8], bindings: &[u64], threads: usize) -> Result<Executor, Error> {
         let program = Program::decode(blob)?;
         if bindings.len() != program.values.len() {
             return invalid("the bindings must be as many as the values");
@@ -60,17 +62,20 @@ impl Executor {
             slot_bytes,
             ..
         } = compiler;
-        let scratch = regions
+        let scratch_bytes = regions
             .iter()
             .map(|region| region.scratch_bytes())
             .max()
             .unwrap_or(0);
+        let scratch = (0..threads.max(1))
+            .map(|_| allocate(scratch_bytes))
+            .collect::<Result<_, _>>()?;
         Ok(Executor {
             regions,
             capacity: program.capacity,
             record,
             slots: [allocate(slot_bytes[0])?, allocate(slot_bytes[1])?],
-            scratch: allocate(scratch)?,
+            scratch,
             _arena: arena,
             _constants: constants,
         })
@@ -83,15 +88,38 @@ impl Executor {
 
     /// Bytes that the executor holds.
     pub fn bytes(&self) -> usize {
-        let slots: usize = self.slots.iter().map(Block::len).sum();
-        self.record.len() + slots + self.scratch.len() + self._arena.len() + self._constants.len()
+        let blocks = [&self.record, &self._arena, &self._constants];
+        let all = blocks.into_iter().chain(&self.slots).chain(&self.scratch);
+        all.map(Block::len).sum()
     }
 
-    /// Runs the step that stands in the record.
+    /// Runs the step that stands in the record, on this thread alone.
     ///
     /// # Safety
     /// What the Program is bound to must still be there, and nobody else may touch it meanwhile.
     pub unsafe fn run(&mut self) -> Result<(), Error> {
+        // SAFETY: the caller's.
+        let step = unsafe { self.step()? };
+        for (at, region) in self.regions.iter().enumerate() {
+            let units = region.units(&step.counts);
+            if units > 0 {
+                // SAFETY: the caller's.
+                unsafe { self.run_region(at, &step, 0..units, 0)? };
+            }
+        }
+        Ok(())
+    }
+
+    /// The regions of a step, in order.
+    pub fn regions(&self) -> &[Box<dyn Region>] {
+        &self.regions
+    }
+
+    /// What the record says of the step that stands in it.
+    ///
+    /// # Safety
+    /// Nobody may write to the record meanwhile.
+    pub unsafe fn step(&self) -> Result<Step, Error> {
         // SAFETY: the record has a header at least.
         let [rows, outputs] = unsafe { self.record.ptr().cast::<[i32; 2]>().read() };
         let counts = Counts {
@@ -102,27 +130,26 @@ impl Executor {
                 "outputs of the Program's capacity",
             )?,
         };
-        let step = Step {
+        Ok(Step {
             counts,
             slots: [self.slots[0].ptr(), self.slots[1].ptr()],
-        };
-        for region in &self.regions {
-            let units = region.units(&counts);
-            if units > 0 {
-                // SAFETY: the caller's; counts are within the capacity, and the scratch is large enough for all.
-                unsafe { self.drive(region.as_ref(), &step, units)? };
-            }
-        }
-        Ok(())
+        })
     }
 
-    /// Runs all units of a region. The one place that threads will change: they would share `0..units`.
+    /// Runs some units of a region, as thread number `member`.
     ///
     /// # Safety
-    /// As [`Region::run`].
-    unsafe fn drive(&self, region: &dyn Region, step: &Step, units: usize) -> Result<(), Error> {
-        // SAFETY: the caller's.
-        unsafe { region.run(step, 0..units, self.scratch.ptr()) }
+    /// As [`Executor::run`]; the step must be this executor's, and all units of the regions before must have run. No two threads
+    /// may run the same units, or have the same number, at once.
+    pub unsafe fn run_region(
+        &self,
+        region: usize,
+        step: &Step,
+        units: Range<usize>,
+        member: usize,
+    ) -> Result<(), Error> {
+        // SAFETY: the caller's; counts are within the capacity, and the scratch is large enough for all regions.
+        unsafe { self.regions[region].run(step, units, self.scratch[member].ptr()) }
     }
 }
 
@@ -342,6 +369,10 @@ impl Region for Prepare {
         self.rows.at(counts)
     }
 
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        self.width as f32 * 0.5
+    }
+
     unsafe fn run(&self, step: &Step, units: Range<usize>, _scratch: *mut u8) -> Result<(), Error> {
         // SAFETY: the caller's; the slot has room for the capacity.
         unsafe {
@@ -352,4 +383,4 @@ impl Region for Prepare {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,6 +3,7 @@
 //! The safety of every call is the host's: it passes only addresses and handles that it got here.
 
 use llmforge_core::abi;
+use llmforge_core::threads::abi as threads;
 
 #[no_mangle]
 pub extern "C" fn llmforge_alloc(bytes: usize) -> usize {
@@ -48,9 +49,10 @@ pub extern "C" fn llmforge_program_create(
     bytes: usize,
     bindings: usize,
     count: usize,
+    threads: usize,
 ) -> usize {
     // SAFETY: the host's.
-    unsafe { abi::program_create(blob, bytes, bindings, count) }
+    unsafe { abi::program_create(blob, bytes, bindings, count, threads) }
 }
 
 #[no_mangle]
@@ -80,4 +82,39 @@ pub extern "C" fn llmforge_program_free(program: usize) {
 #[no_mangle]
 pub extern "C" fn llmforge_last_error() -> usize {
     abi::last_error()
+}
+
+#[no_mangle]
+pub extern "C" fn llmforge_team_create(count: usize, part_work: u32) -> usize {
+    threads::team_create(count, part_work)
+}
+
+#[no_mangle]
+pub extern "C" fn llmforge_team_start(team: usize, program: usize) -> u32 {
+    // SAFETY: the host's.
+    unsafe { threads::team_start(team, program) }
+}
+
+#[no_mangle]
+pub extern "C" fn llmforge_team_finished(team: usize) -> u32 {
+    // SAFETY: the host's.
+    unsafe { threads::team_finished(team) }
+}
+
+#[no_mangle]
+pub extern "C" fn llmforge_team_wait(team: usize, seen: u32) {
+    // SAFETY: the host's.
+    unsafe { threads::team_wait(team, seen) }
+}
+
+#[no_mangle]
+pub extern "C" fn llmforge_team_status(team: usize) -> u32 {
+    // SAFETY: the host's.
+    unsafe { threads::team_status(team) }
+}
+
+#[no_mangle]
+pub extern "C" fn llmforge_team_free(team: usize) {
+    // SAFETY: the host's.
+    unsafe { threads::team_free(team) }
 }

@@ -29,9 +29,27 @@ export interface Selection {
   readonly report: readonly BackendReport[];
 }
 
-const CREATE: Readonly<Record<BackendName, () => Promise<Backend>>> = {
-  wasm: async () => await (await import("./wasm/mod.ts")).createWasmBackend(),
-  native: async () => await (await import("./native/mod.ts")).createNativeBackend(),
+/** What every backend can be asked for. */
+export interface BackendOptions {
+  /**
+   * Threads that compute beside the calling one, where the backend has them; 0 computes on the calling thread.
+   *
+   * @default {0}
+   */
+  threads?: number;
+}
+
+/** The most threads that are started unasked: beyond, the threads wait for memory and for each other. */
+const DEFAULT_THREADS = 8;
+
+/** As many threads as there are cores, within reason. */
+export function defaultThreads(): number {
+  return Math.min(globalThis.navigator?.hardwareConcurrency ?? 1, DEFAULT_THREADS);
+}
+
+const CREATE: Readonly<Record<BackendName, (options: BackendOptions) => Promise<Backend>>> = {
+  wasm: async ({ threads }) => await (await import("./wasm/mod.ts")).createWasmBackend({ threads }),
+  native: async ({ threads }) => await (await import("./native/mod.ts")).createNativeBackend({ threads }),
   webgpu: async () => await (await import("./webgpu/mod.ts")).createWebGpuBackend(),
   reference: async () => (await import("./reference/mod.ts")).createReferenceBackend(),
 };
@@ -47,13 +65,13 @@ const NOT_AUTOMATIC: Readonly<Partial<Record<BackendName, string>>> = {
 };
 
 /** Makes one backend. */
-export async function createBackend(name: BackendName): Promise<Backend> {
+export async function createBackend(name: BackendName, options: BackendOptions = {}): Promise<Backend> {
   if (!Object.hasOwn(CREATE, name)) {
     throw new InvalidArgumentError(
       `there is no backend ${name}; there are auto, ${BACKEND_NAMES.join(", ")}`,
     );
   }
-  return await CREATE[name]();
+  return await CREATE[name](options);
 }
 
 /**
@@ -61,9 +79,12 @@ export async function createBackend(name: BackendName): Promise<Backend> {
  *
  * @throws {BackendUnavailableError} where it cannot be used here.
  */
-export async function selectBackend(choice: BackendChoice = "auto"): Promise<Selection> {
+export async function selectBackend(
+  choice: BackendChoice = "auto",
+  options: BackendOptions = {},
+): Promise<Selection> {
   if (choice !== "auto") {
-    const backend = await createBackend(choice);
+    const backend = await createBackend(choice, options);
     return {
       backend,
       report: [{ name: choice, available: true, reason: "asked for", device: backend.device.name }],
@@ -78,7 +99,7 @@ export async function selectBackend(choice: BackendChoice = "auto"): Promise<Sel
       continue;
     }
     try {
-      chosen = await createBackend(name);
+      chosen = await createBackend(name, options);
       report.push({ name, available: true, reason: "the fastest here", device: chosen.device.name });
     } catch (error) {
       if (!(error instanceof LLMForgeError)) throw error;
@@ -89,12 +110,12 @@ export async function selectBackend(choice: BackendChoice = "auto"): Promise<Sel
   return { backend: chosen, report };
 }
 
-/** Tries every backend in turn, for `doctor`; nothing stays open. */
+/** Tries every backend in turn, with the threads that a model would get, for `doctor`; nothing stays open. */
 export async function probeBackends(): Promise<BackendReport[]> {
   const report: BackendReport[] = [];
   for (const name of BACKEND_NAMES) {
     try {
-      using backend = await createBackend(name);
+      using backend = await createBackend(name, { threads: defaultThreads() });
       const reason = NOT_AUTOMATIC[name] ?? "the fastest here";
       report.push({ name, available: true, reason, device: deviceText(backend) });
     } catch (error) {
@@ -106,5 +127,7 @@ export async function probeBackends(): Promise<BackendReport[]> {
 }
 
 function deviceText({ device }: Backend): string {
-  return [device.name, ...device.features].join(", ");
+  const threads = device.threads === 1 ? [] : [`${device.threads} threads`];
+  const features = device.features.filter((feature) => feature !== "threads");
+  return [device.name, ...features, ...threads].join(", ");
 }

@@ -66,7 +66,10 @@ export function modelOptions(): Option[] {
   return [
     new Option("--model <model>", ".gguf or .safetensors file, or folder; default: the model built in"),
     new Option("--backend <name>", "where to run").choices(["auto", ...BACKEND_NAMES]),
-    new Option("--threads <n>", "threads to compute with, as far as the backend has them")
+    new Option(
+      "--threads <n>",
+      "threads to compute with; default: one a core, 8 at most; none for a small model",
+    )
       .argParser(whole(1, 1024)),
     new Option("--context <n>", "context in tokens; default: the model's own").argParser(whole(1)),
     new Option("--kv <type>", "KV cache; auto: f32 for f32 weights, else f16").choices([

@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Model } from "../../mod.ts";
 import { loadOn } from "../../src/load.ts";
+import { defaultThreads } from "../../src/backends/select.ts";
 import { createWasmBackend } from "../../src/backends/wasm/mod.ts";
 import { sharedUrl, testWithShared } from "../support/shared.ts";
 
@@ -24,7 +25,7 @@ async function readJson<T>(path: string): Promise<T> {
 
 async function loadModel(build: "simd" | "relaxed" | "auto"): Promise<Model> {
   return await loadOn(
-    async () => ({ backend: await createWasmBackend({ build }), report: [] }),
+    async () => ({ backend: await createWasmBackend({ build, threads: defaultThreads() }), report: [] }),
     sharedUrl(MODEL),
   );
 }

@@ -36,8 +36,16 @@ function source(name: BackendName, label: string, factory: string, options?: unk
 export const BACKEND_SOURCES: readonly BackendSource[] = [
   source("reference", "reference", "createReferenceBackend"),
   source("wasm", "wasm simd", "createWasmBackend", { build: "simd" }),
+  source("wasm", "wasm simd, 3 threads", "createWasmBackend", { build: "simd", threads: 3, partWork: 0 }),
   source("wasm", "wasm relaxed", "createWasmBackend", { build: "relaxed" }),
+  source("wasm", "wasm relaxed, 1 thread", "createWasmBackend", { build: "relaxed", threads: 1 }),
+  source("wasm", "wasm relaxed, 2 threads", "createWasmBackend", {
+    build: "relaxed",
+    threads: 2,
+    partWork: 0,
+  }),
   source("native", "native", "createNativeBackend"),
+  source("native", "native, 3 threads", "createNativeBackend", { threads: 3, partWork: 0 }),
   source("webgpu", "webgpu", "createWebGpuBackend"),
 ];
 

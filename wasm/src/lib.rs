@@ -39,9 +39,15 @@ pub fn weight_free(weight: usize) {
 }
 
 #[wasm_bindgen]
-pub fn program_create(blob: usize, bytes: usize, bindings: usize, count: usize) -> usize {
+pub fn program_create(
+    blob: usize,
+    bytes: usize,
+    bindings: usize,
+    count: usize,
+    threads: usize,
+) -> usize {
     // SAFETY: the host's.
-    unsafe { abi::program_create(blob, bytes, bindings, count) }
+    unsafe { abi::program_create(blob, bytes, bindings, count, threads) }
 }
 
 #[wasm_bindgen]
@@ -71,4 +77,52 @@ pub fn program_free(program: usize) {
 #[wasm_bindgen]
 pub fn last_error() -> usize {
     abi::last_error()
+}
+
+/// What only builds with threads have.
+#[cfg(target_feature = "atomics")]
+mod threads {
+    use super::wasm_bindgen;
+    use llmforge_core::threads::abi;
+
+    #[wasm_bindgen]
+    pub fn team_create(threads: usize, part_work: u32) -> usize {
+        abi::team_create(threads, part_work)
+    }
+
+    #[wasm_bindgen]
+    pub fn team_work(team: usize, member: usize) {
+        // SAFETY: the host's.
+        unsafe { abi::team_work(team, member) }
+    }
+
+    #[wasm_bindgen]
+    pub fn team_start(team: usize, program: usize) -> u32 {
+        // SAFETY: the host's.
+        unsafe { abi::team_start(team, program) }
+    }
+
+    #[wasm_bindgen]
+    pub fn team_finished(team: usize) -> u32 {
+        // SAFETY: the host's.
+        unsafe { abi::team_finished(team) }
+    }
+
+    #[wasm_bindgen]
+    pub fn team_signal(team: usize) -> usize {
+        // SAFETY: the host's.
+        unsafe { abi::team_signal(team) }
+    }
+
+    #[wasm_bindgen]
+    pub fn team_status(team: usize) -> u32 {
+        // SAFETY: the host's.
+        unsafe { abi::team_status(team) }
+    }
+
+    #[wasm_bindgen]
+    pub fn team_free(team: usize) {
+        // SAFETY: the host's.
+        unsafe { abi::team_free(team) }
+    }
 }

@@ -63,7 +63,7 @@ impl Encoder {
 }
 
 /// y = linear(embed(ids) + x, table), z = argmax(softmax(y)) over a table of 3 x 4.
-fn example() -> Vec<u8> {
+pub(crate) fn example() -> Vec<u8> {
     let constants = (0..12).map(|i| i as f32).collect();
     let mut e = Encoder {
         values: vec![],
@@ -89,9 +89,9 @@ fn example() -> Vec<u8> {
 }
 
 /// Memory for what the example is bound to: x, y and z.
-type Memory = ([f32; 4], [f32; 6], [i32; 2]);
+pub(crate) type Memory = ([f32; 4], [f32; 6], [i32; 2]);
 
-fn bindings(memory: &mut Memory) -> [u64; 8] {
+pub(crate) fn bindings(memory: &mut Memory) -> [u64; 8] {
     let [x, y, z] = [
         memory.0.as_mut_ptr() as u64,
         memory.1.as_mut_ptr() as u64,
@@ -100,7 +100,7 @@ fn bindings(memory: &mut Memory) -> [u64; 8] {
     [0, 0, x, 0, 0, y, 0, z]
 }
 
-fn write_record(executor: &Executor, words: &[i32]) {
+pub(crate) fn write_record(executor: &Executor, words: &[i32]) {
     // SAFETY: the record has as many words at least.
     unsafe {
         executor
@@ -115,7 +115,7 @@ fn runs_as_many_rows_as_the_step_has() {
     let mut memory: Memory = ([1.0, 0.0, 0.0, -1.0], [9.0; 6], [9; 2]);
     let bound = bindings(&mut memory);
     // SAFETY: the bindings are what the example says.
-    let mut executor = unsafe { Executor::new(&example(), &bound) }.unwrap();
+    let mut executor = unsafe { Executor::new(&example(), &bound, 1) }.unwrap();
     write_record(&executor, &[2, 0, 0, 0, 2, 0]);
     // SAFETY: as above.
     unsafe { executor.run() }.unwrap();
@@ -144,7 +144,7 @@ fn indexes_and_counts_are_checked_in_every_step() {
     let mut memory = Memory::default();
     let bound = bindings(&mut memory);
     // SAFETY: the bindings are what the example says.
-    let mut executor = unsafe { Executor::new(&example(), &bound) }.unwrap();
+    let mut executor = unsafe { Executor::new(&example(), &bound, 1) }.unwrap();
     for record in [
         [1, 0, 0, 0, 3, 0],
         [1, 0, 0, 0, -1, 0],
@@ -171,7 +171,7 @@ fn damaged_programs_are_errors() {
     let mut memory = Memory::default();
     let bound = bindings(&mut memory);
     // SAFETY: nothing is run; the only weight is a constant, whatever one word becomes.
-    let compile = |blob: &[u8]| unsafe { Executor::new(blob, &bound) };
+    let compile = |blob: &[u8]| unsafe { Executor::new(blob, &bound, 1) };
     for length in 0..blob.len() {
         assert!(compile(&blob[..length]).is_err(), "cut off at {length}");
     }
@@ -210,7 +210,7 @@ fn damaged_programs_are_errors() {
 #[test]
 fn what_is_not_bound_is_an_error() {
     // SAFETY: nothing is run.
-    let error = unsafe { Executor::new(&example(), &[0; 8]) }.err();
+    let error = unsafe { Executor::new(&example(), &[0; 8], 1) }.err();
     assert_eq!(
         error,
         Some(Error::Program("op 1: value 2 is not bound".into()))

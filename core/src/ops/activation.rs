@@ -76,6 +76,10 @@ impl Region for Activation {
         self.elements.at(counts)
     }
 
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        2.0
+    }
+
     unsafe fn run(
         &self,
         _step: &Step,
@@ -119,6 +123,10 @@ pub fn compile_gated(compiler: &mut Compiler, mut operands: Operands) -> Result<
 impl Region for GatedActivation {
     fn units(&self, counts: &Counts) -> usize {
         self.elements.at(counts)
+    }
+
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        2.0
     }
 
     unsafe fn run(

@@ -97,6 +97,10 @@ impl Region for Attention {
         Extent::fixed(self.batches * self.heads * self.queries).at(counts)
     }
 
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        (self.keys * (self.head_dim + self.value_dim)) as f32 * 0.25
+    }
+
     fn scratch_bytes(&self) -> usize {
         self.keys * 4
     }

@@ -168,6 +168,14 @@ impl<O: Binary> Region for Elementwise<O> {
             .product()
     }
 
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        match &self.axes[..] {
+            [_] => 0.5,
+            [.., inner] => inner.count.per as f32 * 0.5,
+            [] => 0.0,
+        }
+    }
+
     unsafe fn run(
         &self,
         _step: &Step,

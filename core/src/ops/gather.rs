@@ -66,6 +66,10 @@ impl Region for Embed {
         self.count.at(counts)
     }
 
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        self.width as f32
+    }
+
     unsafe fn run(
         &self,
         _step: &Step,
@@ -126,6 +130,10 @@ pub fn compile_gather_rows(compiler: &mut Compiler, operands: Operands) -> Resul
 impl Region for GatherRows {
     fn units(&self, counts: &Counts) -> usize {
         self.count.at(counts)
+    }
+
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        self.width as f32 * 0.2
     }
 
     unsafe fn run(&self, step: &Step, units: Range<usize>, _scratch: *mut u8) -> Result<(), Error> {

@@ -74,6 +74,10 @@ impl Region for Copy {
         self.outer.iter().map(|(dim, _)| dim).product()
     }
 
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        self.inner.0 as f32
+    }
+
     unsafe fn run(
         &self,
         _step: &Step,
@@ -140,6 +144,10 @@ pub fn compile_concat(compiler: &mut Compiler, mut operands: Operands) -> Result
 impl Region for Concat {
     fn units(&self, _counts: &Counts) -> usize {
         self.outer
+    }
+
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        (self.inputs[0].1 + self.inputs[1].1) as f32 * 0.2
     }
 
     unsafe fn run(

@@ -100,6 +100,11 @@ impl Region for Linear {
         self.products.iter().map(|product| product.groups).sum()
     }
 
+    fn unit_work(&self, counts: &Counts) -> f32 {
+        // A group of rows; float weights take longer, but not less.
+        (self.rows.at(counts) * GROUP * self.width) as f32 * 0.03
+    }
+
     fn scratch_bytes(&self) -> usize {
         self.scratch_bytes
     }

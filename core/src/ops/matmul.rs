@@ -112,6 +112,10 @@ impl Region for Matmul {
         self.batches.len() * self.rows
     }
 
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        (self.inner * self.columns) as f32 * 0.1
+    }
+
     unsafe fn run(
         &self,
         _step: &Step,

@@ -63,6 +63,10 @@ impl Region for RmsNorm {
         self.rows.at(counts)
     }
 
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        self.width as f32 * 0.5
+    }
+
     unsafe fn run(
         &self,
         _step: &Step,
@@ -132,6 +136,10 @@ pub fn compile_layer_norm(compiler: &mut Compiler, mut operands: Operands) -> Re
 impl Region for LayerNorm {
     fn units(&self, counts: &Counts) -> usize {
         self.rows.at(counts)
+    }
+
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        self.width as f32
     }
 
     unsafe fn run(

@@ -96,6 +96,10 @@ impl Region for WriteKv {
         self.rows.at(counts)
     }
 
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        (self.caches.shape.kv_heads * self.caches.shape.head_dim * 2) as f32
+    }
+
     unsafe fn run(
         &self,
         _step: &Step,
@@ -232,6 +236,10 @@ impl Region for CheckPages {
         self.0.rows.at(counts).min(1)
     }
 
+    fn unit_work(&self, counts: &Counts) -> f32 {
+        self.0.rows.at(counts) as f32
+    }
+
     unsafe fn run(
         &self,
         step: &Step,
@@ -282,6 +290,11 @@ impl Region for PagedAttention {
     /// A row for a KV head is a unit; the rows of a head follow each other.
     fn units(&self, counts: &Counts) -> usize {
         self.lookup.rows.at(counts) * self.shape.kv_heads
+    }
+
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        // At least: how many keys a row sees is not known here.
+        (self.shape.heads / self.shape.kv_heads * self.shape.head_dim) as f32 * 10.0
     }
 
     fn scratch_bytes(&self) -> usize {

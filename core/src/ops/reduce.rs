@@ -76,6 +76,10 @@ impl Region for Reduce {
         self.split.outer.at(counts) * self.split.inner
     }
 
+    fn unit_work(&self, counts: &Counts) -> f32 {
+        self.split.length.at(counts) as f32 * 2.0
+    }
+
     unsafe fn run(&self, step: &Step, units: Range<usize>, _scratch: *mut u8) -> Result<(), Error> {
         let (length, inner) = (self.split.length.at(&step.counts), self.split.inner);
         for unit in units {
@@ -133,6 +137,10 @@ pub fn compile_argmax(compiler: &mut Compiler, operands: Operands) -> Result<(),
 impl Region for Argmax {
     fn units(&self, counts: &Counts) -> usize {
         self.rows.at(counts)
+    }
+
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        self.width as f32 * 0.3
     }
 
     unsafe fn run(

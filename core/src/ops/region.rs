@@ -9,6 +9,7 @@ use std::ops::Range;
 pub const SLOTS: usize = 2;
 
 /// What a region is told about the step that it is part of.
+#[derive(Clone, Copy)]
 pub struct Step {
     /// The counts of this step.
     pub counts: Counts,
@@ -37,6 +38,9 @@ pub fn slot_of(kind: ActivationKind) -> Option<usize> {
 pub trait Region {
     /// How many units this step has.
     fn units(&self, counts: &Counts) -> usize;
+
+    /// About how many nanoseconds a unit takes, so that no more threads share a step's units than pays.
+    fn unit_work(&self, counts: &Counts) -> f32;
 
     /// Bytes of scratch that each thread needs.
     fn scratch_bytes(&self) -> usize {

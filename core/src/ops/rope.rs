@@ -46,6 +46,10 @@ impl Region for RopeTable {
         self.rows.at(counts)
     }
 
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        self.inverse_frequencies.len() as f32 * 50.0
+    }
+
     unsafe fn run(
         &self,
         _step: &Step,
@@ -111,6 +115,10 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
 impl Region for Rope {
     fn units(&self, counts: &Counts) -> usize {
         self.rows.at(counts) * self.heads
+    }
+
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        self.head_dim as f32 * 0.5
     }
 
     unsafe fn run(

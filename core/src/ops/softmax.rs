@@ -37,6 +37,10 @@ impl Region for Softmax {
         self.split.outer.at(counts) * self.split.inner
     }
 
+    fn unit_work(&self, counts: &Counts) -> f32 {
+        self.split.length.at(counts) as f32 * 4.0
+    }
+
     unsafe fn run(&self, step: &Step, units: Range<usize>, _scratch: *mut u8) -> Result<(), Error> {
         let (length, inner) = (self.split.length.at(&step.counts), self.split.inner);
         for unit in units {

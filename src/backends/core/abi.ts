@@ -25,13 +25,13 @@ export interface CoreAbi {
   weightWrite(weight: number, firstRow: number, address: number, bytes: number): number;
   /** Frees a packed weight. */
   weightFree(weight: number): void;
-  /** Compiles an encoded Program; the bindings are a u64 for each value. */
-  programCreate(blob: number, bytes: number, bindings: number, count: number): number;
+  /** Compiles an encoded Program for so many threads; the bindings are a u64 for each value. */
+  programCreate(blob: number, bytes: number, bindings: number, count: number, threads: number): number;
   /** Address of the step record. */
   programStep(program: number): number;
   /** Bytes that a Program holds. */
   programBytes(program: number): number;
-  /** Runs a step; gives a status. */
+  /** Runs a step on the calling thread; gives a status. */
   programRun(program: number): number;
   /** Frees a Program. */
   programFree(program: number): void;
@@ -41,6 +41,45 @@ export interface CoreAbi {
   view(address: number, bytes: number): Uint8Array<ArrayBuffer>;
   /** Lets go of the library or module. */
   close(): void;
+}
+
+/** How a team is made. */
+export interface TeamOptions {
+  /** Threads that compute, 1 to 64. */
+  readonly threads: number;
+  /** Nanoseconds of work from which on it is shared between threads. */
+  readonly partWork: number;
+}
+
+/** The team of a backend that is asked for threads; nothing for 0. */
+export function teamOptions({ threads = 0, partWork = PART_WORK }: Partial<TeamOptions>): TeamOptions {
+  return { threads: Math.min(threads, MAX_THREADS), partWork };
+}
+
+/** To hand work over takes some hundred nanoseconds. */
+const PART_WORK = 2000;
+
+/** The most threads of a team, as in `core/src/threads/team.rs`. */
+const MAX_THREADS = 64;
+
+/** The functions of `core/src/threads/abi.rs`, of a team that has its threads. */
+export interface TeamAbi {
+  /** How many threads it has. */
+  readonly threads: number;
+  /** Starts the step in a Program's record; gives a status. No other step may be running. */
+  start(program: number): number;
+  /** How many steps have ended; wraps. */
+  finished(): number;
+  /** Status of the last step, which has ended. */
+  status(): number;
+  /** Why a running step will never end; nothing where all is well. */
+  fault(): string | undefined;
+  /** Sleeps while `finished` is `seen`; may return sooner. */
+  wait(seen: number): void;
+  /** As `wait`, without holding the thread up. */
+  waitAsync(seen: number): Promise<void>;
+  /** Ends the threads. No step may be running. */
+  free(): void;
 }
 
 /** What was tried when a call failed. */

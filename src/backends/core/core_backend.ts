@@ -21,9 +21,10 @@ import type {
   WeightSource,
   WeightSpec,
 } from "../backend.ts";
-import type { CoreAbi } from "./abi.ts";
+import type { CoreAbi, TeamAbi } from "./abi.ts";
 import { CoreExecutable } from "./executable.ts";
 import { CoreBuffer, CoreWeight, Ledger } from "./ledger.ts";
+import { callingThread, type Runner, TeamRunner } from "./runner.ts";
 import { upload, type Uploader, weightBytes } from "./upload.ts";
 
 /** Dtypes of what is not a weight or a cache. */
@@ -50,21 +51,27 @@ export interface CoreOptions {
   readonly abi: CoreAbi;
   /** The most bytes that may be held. */
   readonly limit: number;
+  /** The threads that run steps. Without them steps run at once, on the calling thread. */
+  readonly team?: TeamAbi;
 }
 
-/** A backend over a loaded core. Steps run at once, on the calling thread. */
+/** A backend over a loaded core. */
 export class CoreBackend implements Backend {
   readonly name: BackendName;
   readonly device: DeviceInfo;
   readonly #core: Uploader;
+  readonly #runner: Runner;
   readonly #executables = new Set<CoreExecutable>();
   #disposed = false;
 
   /** Takes over a loaded core. */
-  constructor({ name, device, abi, limit }: CoreOptions) {
+  constructor({ name, device, abi, limit, team }: CoreOptions) {
     this.name = name;
     this.device = device;
-    this.#core = { name, abi, ledger: new Ledger(abi, limit) };
+    const ledger = new Ledger(abi, limit);
+    this.#core = { name, abi, ledger };
+    const options = { name, abi, available: () => ledger.available };
+    this.#runner = team ? new TeamRunner(options, team) : callingThread(options);
   }
 
   get memory(): MemoryInfo {
@@ -80,12 +87,12 @@ export class CoreBackend implements Backend {
   }
 
   async upload(spec: WeightSpec, source: WeightSource, signal?: AbortSignal): Promise<WeightHandle> {
-    return await upload(this.#alive(), spec, source, signal);
+    return await upload(this.#quiet(), spec, source, signal);
   }
 
   freeWeight(weight: WeightHandle): void {
     if (!(weight instanceof CoreWeight)) throw foreign("weight");
-    this.#alive().ledger.free(weight);
+    this.#quiet().ledger.free(weight);
   }
 
   alloc(bytes: number): Buffer {
@@ -94,29 +101,32 @@ export class CoreBackend implements Backend {
 
   free(buffer: Buffer): void {
     if (!(buffer instanceof CoreBuffer)) throw foreign("buffer");
-    this.#alive().ledger.free(buffer);
+    this.#quiet().ledger.free(buffer);
   }
 
   write(buffer: Buffer, offset: number, bytes: Uint8Array): void {
+    this.#quiet();
     this.#view(buffer, offset, bytes.length).set(bytes);
   }
 
   copy(from: Buffer, to: Buffer, ranges: readonly CopyRange[]): void {
+    this.#quiet();
     for (const range of ranges) {
       this.#view(to, range.to, range.length).set(this.#view(from, range.from, range.length));
     }
   }
 
-  // deno-lint-ignore require-await -- steps run at once, so there is nothing to wait for
   async read(buffer: Buffer, offset: number, into: Uint8Array): Promise<void> {
-    into.set(this.#view(buffer, offset, into.length));
+    // Only a check: memory may grow until the view is used.
+    this.#view(buffer, offset, into.length);
+    await this.#runner.read(() => into.set(this.#view(buffer, offset, into.length)));
   }
 
   // deno-lint-ignore require-await -- errors of an async method must not be thrown at once
   async compile(program: Program, bindings: Bindings): Promise<Executable> {
-    const core = this.#alive();
+    const core = this.#quiet();
     const forget = (executable: CoreExecutable): void => void this.#executables.delete(executable);
-    const executable = new CoreExecutable(core, plan(program, this), bindings, forget);
+    const executable = new CoreExecutable(core, this.#runner, plan(program, this), bindings, forget);
     this.#executables.add(executable);
     return executable;
   }
@@ -124,6 +134,8 @@ export class CoreBackend implements Backend {
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     for (const executable of [...this.#executables]) executable[Symbol.dispose]();
+    this.#runner.settle();
+    this.#runner.close();
     this.#core.ledger.freeAll();
     this.#core.abi.close();
     this.#disposed = true;
@@ -132,6 +144,13 @@ export class CoreBackend implements Backend {
   #alive(): Uploader {
     if (this.#disposed) throw new BackendError(this.name, "it was disposed before");
     return this.#core;
+  }
+
+  /** As `#alive`, with nothing running that could still use what the caller is about to change. */
+  #quiet(): Uploader {
+    const core = this.#alive();
+    this.#runner.settle();
+    return core;
   }
 
   #view(buffer: Buffer, offset: number, length: number): Uint8Array {

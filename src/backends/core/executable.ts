@@ -11,13 +11,15 @@ import type { StepRecord } from "../../program/step.ts";
 import type { Bindings, Executable } from "../backend.ts";
 import { coreError } from "./abi.ts";
 import { CoreBuffer, CoreWeight, type Ledger } from "./ledger.ts";
+import type { Runnable, Runner } from "./runner.ts";
 import type { Uploader } from "./upload.ts";
 
 /** Holds a Program of the core and its step record. */
-export class CoreExecutable implements Executable {
+export class CoreExecutable implements Executable, Runnable {
   readonly arenaBytes: number;
+  readonly name: string;
   readonly #core: Uploader;
-  readonly #name: string;
+  readonly #runner: Runner;
   readonly #stepWords: number;
   readonly #onDispose: (executable: CoreExecutable) => void;
   #program: number;
@@ -26,36 +28,45 @@ export class CoreExecutable implements Executable {
   /** Encodes, binds and compiles a planned Program. */
   constructor(
     core: Uploader,
+    runner: Runner,
     plan: Plan,
     bindings: Bindings,
     onDispose: (executable: CoreExecutable) => void,
   ) {
     this.#core = core;
-    this.#name = plan.program.name;
+    this.#runner = runner;
+    this.name = plan.program.name;
     this.#stepWords = plan.stepWords;
     this.#onDispose = onDispose;
-    this.#program = create(core, plan, bindings);
+    this.#program = create(core, plan, bindings, runner.threads);
     this.arenaBytes = core.abi.programBytes(this.#program);
     core.ledger.count(this.arenaBytes);
     this.#record = this.#viewRecord();
   }
 
+  get program(): number {
+    return this.#program;
+  }
+
   run(step: StepRecord): void {
-    const { name, abi, ledger } = this.#core;
-    if (this.#program === 0) throw new BackendError(name, `the Program ${this.#name} was disposed before`);
-    if (step.words.length !== this.#stepWords) {
-      throw new InvalidArgumentError(`the step record is not one of the Program ${this.#name}`);
+    if (this.#program === 0) {
+      throw new BackendError(this.#core.name, `the Program ${this.name} was disposed before`);
     }
+    if (step.words.length !== this.#stepWords) {
+      throw new InvalidArgumentError(`the step record is not one of the Program ${this.name}`);
+    }
+    this.#runner.run(this, step.words);
+  }
+
+  load(words: Int32Array): void {
     // Memory that has grown leaves the old view without length.
     if (this.#record.length === 0) this.#record = this.#viewRecord();
-    this.#record.set(step.words);
-    if (abi.programRun(this.#program) !== 0) {
-      throw coreError(abi, { backend: name, what: this.#name, available: ledger.available });
-    }
+    this.#record.set(words);
   }
 
   [Symbol.dispose](): void {
     if (this.#program === 0) return;
+    this.#runner.settle();
     this.#core.abi.programFree(this.#program);
     this.#core.ledger.count(-this.arenaBytes);
     this.#program = 0;
@@ -69,7 +80,12 @@ export class CoreExecutable implements Executable {
   }
 }
 
-function create({ name, abi, ledger }: Uploader, plan: Plan, bindings: Bindings): number {
+function create(
+  { name, abi, ledger }: Uploader,
+  plan: Plan,
+  bindings: Bindings,
+  threads: number,
+): number {
   const addresses = resolve(ledger, plan, bindings);
   const what = `the Program ${plan.program.name}`;
   const blob = encode(plan);
@@ -80,7 +96,7 @@ function create({ name, abi, ledger }: Uploader, plan: Plan, bindings: Bindings)
     abi.view(staging.address, table.byteLength).set(new Uint8Array(table.buffer));
     const blobAt = staging.address + table.byteLength;
     abi.view(blobAt, blob.length).set(blob);
-    const program = abi.programCreate(blobAt, blob.length, staging.address, addresses.length);
+    const program = abi.programCreate(blobAt, blob.length, staging.address, addresses.length, threads);
     if (program === 0) throw coreError(abi, { backend: name, what, available: ledger.available });
     return program;
   } finally {

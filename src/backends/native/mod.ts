@@ -5,8 +5,9 @@
  */
 import { BackendUnavailableError } from "../../errors.ts";
 import type { Backend } from "../backend.ts";
+import { teamOptions } from "../core/abi.ts";
 import { CoreBackend } from "../core/core_backend.ts";
-import { nativeAbi, SYMBOLS } from "./symbols.ts";
+import { type Library, nativeCore, SYMBOLS } from "./symbols.ts";
 
 /** Options of {@linkcode createNativeBackend}. */
 export interface NativeBackendOptions {
@@ -16,6 +17,18 @@ export interface NativeBackendOptions {
    * @default {undefined} what `LLMFORGE_NATIVE` says, else what `deno task build` has built
    */
   path?: string;
+  /**
+   * Threads that compute while the calling thread is free; 0 computes on the calling thread.
+   *
+   * @default {0}
+   */
+  threads?: number;
+  /**
+   * Nanoseconds of work from which on threads share it; with 0, which tests want, they share all that they can.
+   *
+   * @default {2000}
+   */
+  partWork?: number;
 }
 
 /**
@@ -31,11 +44,16 @@ export async function createNativeBackend(options: NativeBackendOptions = {}): P
   if (path === undefined) throw unavailable("there is no library beside a remote module; pass `path`");
   const { state } = await Deno.permissions.query({ name: "ffi", path });
   if (state !== "granted") throw unavailable(`loading ${path} needs a permission; run with --allow-ffi`);
+  const limit = await memoryLimit();
+  const wanted = teamOptions(options);
+  const { abi, team } = nativeCore(open(path), wanted);
+  const features = team ? ["threads"] : wanted.threads > 0 ? ["no threads: the system has none to give"] : [];
   return new CoreBackend({
     name: "native",
-    device: { name: `CPU (${Deno.build.arch})`, threads: 1, features: [] },
-    abi: nativeAbi(open(path)),
-    limit: await memoryLimit(),
+    device: { name: `CPU (${Deno.build.arch})`, threads: team?.threads ?? 1, features },
+    abi,
+    team,
+    limit,
   });
 }
 
@@ -43,7 +61,7 @@ function unavailable(reason: string, cause?: unknown): BackendUnavailableError {
   return new BackendUnavailableError("native", reason, { cause });
 }
 
-function open(path: string): Deno.DynamicLibrary<typeof SYMBOLS> {
+function open(path: string): Library {
   try {
     return Deno.dlopen(path, SYMBOLS);
   } catch (error) {

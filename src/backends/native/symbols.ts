@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CoreAbi } from "../core/abi.ts";
+import type { CoreAbi, TeamAbi, TeamOptions } from "../core/abi.ts";
 
 /** The C symbols of `native/src/lib.rs`. */
 export const SYMBOLS = {
@@ -13,16 +13,31 @@ export const SYMBOLS = {
   llmforge_weight_create: { parameters: ["u32", "usize", "usize"], result: "usize" },
   llmforge_weight_write: { parameters: ["usize", "usize", "usize", "usize"], result: "u32" },
   llmforge_weight_free: { parameters: ["usize"], result: "void" },
-  llmforge_program_create: { parameters: ["usize", "usize", "usize", "usize"], result: "usize" },
+  llmforge_program_create: { parameters: ["usize", "usize", "usize", "usize", "usize"], result: "usize" },
   llmforge_program_step: { parameters: ["usize"], result: "usize" },
   llmforge_program_bytes: { parameters: ["usize"], result: "usize" },
   llmforge_program_run: { parameters: ["usize"], result: "u32" },
   llmforge_program_free: { parameters: ["usize"], result: "void" },
   llmforge_last_error: { parameters: [], result: "usize" },
+  llmforge_team_create: { parameters: ["usize", "u32"], result: "usize" },
+  llmforge_team_start: { parameters: ["usize", "usize"], result: "u32" },
+  llmforge_team_finished: { parameters: ["usize"], result: "u32" },
+  llmforge_team_wait: { parameters: ["usize", "u32"], result: "void" },
+  team_wait_async: {
+    name: "llmforge_team_wait",
+    parameters: ["usize", "u32"],
+    result: "void",
+    nonblocking: true,
+  },
+  llmforge_team_status: { parameters: ["usize"], result: "u32" },
+  llmforge_team_free: { parameters: ["usize"], result: "void" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
+/** A library that is loaded. */
+export type Library = Deno.DynamicLibrary<typeof SYMBOLS>;
+
 /** The ABI over a loaded library. Addresses fit a number: user space ends below 2^53. */
-export function nativeAbi(library: Deno.DynamicLibrary<typeof SYMBOLS>): CoreAbi {
+function nativeAbi(library: Library): Omit<CoreAbi, "close"> {
   const { symbols } = library;
   return {
     alloc: (bytes) => Number(symbols.llmforge_alloc(BigInt(bytes))),
@@ -34,8 +49,10 @@ export function nativeAbi(library: Deno.DynamicLibrary<typeof SYMBOLS>): CoreAbi
     weightWrite: (weight, firstRow, address, bytes) =>
       symbols.llmforge_weight_write(BigInt(weight), BigInt(firstRow), BigInt(address), BigInt(bytes)),
     weightFree: (weight) => symbols.llmforge_weight_free(BigInt(weight)),
-    programCreate: (blob, bytes, bindings, count) =>
-      Number(symbols.llmforge_program_create(BigInt(blob), BigInt(bytes), BigInt(bindings), BigInt(count))),
+    programCreate: (...numbers) => {
+      const [blob, bytes, bindings, count, threads] = numbers.map(BigInt);
+      return Number(symbols.llmforge_program_create(blob, bytes, bindings, count, threads));
+    },
     programStep: (program) => Number(symbols.llmforge_program_step(BigInt(program))),
     programBytes: (program) => Number(symbols.llmforge_program_bytes(BigInt(program))),
     programRun: (program) => symbols.llmforge_program_run(BigInt(program)),
@@ -46,6 +63,51 @@ export function nativeAbi(library: Deno.DynamicLibrary<typeof SYMBOLS>): CoreAbi
       if (pointer === null || bytes === 0) return new Uint8Array(0);
       return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pointer, bytes));
     },
-    close: () => library.close(),
   };
+}
+
+/** A team of threads of the library; nothing where the system has none to give. */
+function nativeTeam(
+  { symbols }: Library,
+  { threads, partWork }: TeamOptions,
+  waits: PendingWait,
+): TeamAbi | undefined {
+  const team = symbols.llmforge_team_create(BigInt(threads), partWork);
+  if (team === 0n) return undefined;
+  return {
+    threads,
+    start: (program) => symbols.llmforge_team_start(team, BigInt(program)),
+    finished: () => symbols.llmforge_team_finished(team),
+    status: () => symbols.llmforge_team_status(team),
+    fault: () => undefined,
+    wait: (seen) => symbols.llmforge_team_wait(team, seen),
+    waitAsync: (seen) => waits.begin(symbols.team_wait_async(team, seen)),
+    free: () => waits.afterwards(() => symbols.llmforge_team_free(team)),
+  };
+}
+
+/** Keeps what a waiting thread is in from being freed under it. */
+class PendingWait {
+  #pending?: Promise<void>;
+
+  /** Takes note of a wait until it ends. */
+  async begin(wait: Promise<void>): Promise<void> {
+    this.#pending = wait;
+    await wait;
+    if (this.#pending === wait) this.#pending = undefined;
+  }
+
+  /** Does something when nobody waits any more; at once, where nobody does. */
+  afterwards(act: () => void): void {
+    if (this.#pending) void this.#pending.then(act);
+    else act();
+  }
+}
+
+/** The core in a loaded library, with so many threads of its own; with 0 it computes on the calling thread. */
+export function nativeCore(library: Library, options: TeamOptions): { abi: CoreAbi; team?: TeamAbi } {
+  const waits = new PendingWait();
+  const team = options.threads > 0 ? nativeTeam(library, options, waits) : undefined;
+  const close = (): void => waits.afterwards(() => library.close());
+  return { abi: { ...nativeAbi(library), close }, ...(team ? { team } : {}) };
 }

@@ -7,9 +7,11 @@ import type { CoreAbi } from "../core/abi.ts";
 
 type Export = (...args: number[]) => number;
 
-/** The ABI over an instance of one of the generated modules. */
-export function wasmAbi(instance: WebAssembly.Instance): CoreAbi {
-  const memory = instance.exports.memory as WebAssembly.Memory;
+/** The ABI over an instance of one of the generated modules, and its memory. */
+export function wasmAbi(
+  instance: WebAssembly.Instance,
+  memory: WebAssembly.Memory = instance.exports.memory as WebAssembly.Memory,
+): CoreAbi {
   const get = (name: string): Export => instance.exports[name] as Export;
   // Addresses above 2 GiB come out as negative numbers.
   const unsigned = (name: string): Export => {
@@ -29,6 +31,7 @@ export function wasmAbi(instance: WebAssembly.Instance): CoreAbi {
     programRun: get("program_run"),
     programFree: get("program_free"),
     lastError: unsigned("last_error"),
+    // Shared memory gives shared views; nothing that is done with them minds.
     view: (address, bytes) => new Uint8Array(memory.buffer as ArrayBuffer, address, bytes),
     close: () => {},
   };

@@ -1,0 +1,255 @@
+//! Threads that compute a step together.
+//!
+//! A step is a row of stages: a region whose units are cut into parts, one ticket a part. Whoever is free takes the next ticket;
+//! whoever finishes the last part of a stage opens the next one, after running the regions in between that are too small to be
+//! shared. So nobody waits for a thread, only for parts: one that the system has put aside, or that has not woken up yet, holds no
+//! one up unless it has a ticket. Units are independent, so the bits of a result do not depend on who computes what.
+
+use super::Signal;
+use crate::error::Error;
+use crate::executor::Executor;
+use crate::ops::{Step, SLOTS};
+use crate::program::Counts;
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// The most threads of a team.
+pub const MAX_THREADS: usize = 64;
+
+/// The most parts of a stage for each thread: several, so that a thread which comes late or is put aside leaves less to wait for.
+const PARTS_PER_THREAD: usize = 4;
+
+/// What holders of a ticket work on.
+struct Stage {
+    executor: *const Executor,
+    step: Step,
+    /// Where the step goes on when all parts are done.
+    next: usize,
+    /// Region and units that are cut into parts; none for the ticket that opens a step.
+    shared: Option<(usize, usize)>,
+    parts: usize,
+}
+
+/// What the threads of a team share.
+pub struct Team {
+    threads: usize,
+    /// Nanoseconds of work that are worth a ticket.
+    part_work: f32,
+    /// Number of the stage (32 bits), its parts and the next part to take (16 bits each).
+    tickets: AtomicU64,
+    /// Numbers the stages; the last one that was opened.
+    stages: Signal,
+    /// Parts of the stage that are not done.
+    pending: AtomicU32,
+    /// Written by whoever opens a stage, when nobody has a ticket; read by who has one.
+    stage: UnsafeCell<Stage>,
+    failure: Mutex<Option<Error>>,
+    has_failed: AtomicBool,
+    /// Counts the steps that have ended.
+    finished: Signal,
+    closing: AtomicBool,
+}
+
+// SAFETY: access to the stage is ordered by the tickets, as said there; all else is made for sharing. What the pointers in a
+// stage lead to is only touched by holders of a ticket, and whoever starts a step vouches that it stays until the step has ended.
+unsafe impl Sync for Team {}
+// SAFETY: as above.
+unsafe impl Send for Team {}
+
+impl Team {
+    /// A team whose threads have not come yet: each calls [`Team::work`]. Parts of a region have `part_work` nanoseconds of work
+    /// at least; with 0 everything that can be is shared, which tests want.
+    pub fn new(threads: usize, part_work: u32) -> Team {
+        let stage = Stage {
+            executor: std::ptr::null(),
+            step: Step {
+                counts: Counts::default(),
+                slots: [std::ptr::null_mut(); SLOTS],
+            },
+            next: 0,
+            shared: None,
+            parts: 0,
+        };
+        Team {
+            threads: threads.clamp(1, MAX_THREADS),
+            part_work: part_work as f32,
+            tickets: AtomicU64::new(0),
+            stages: Signal::default(),
+            pending: AtomicU32::new(0),
+            stage: UnsafeCell::new(stage),
+            failure: Mutex::new(None),
+            has_failed: AtomicBool::new(false),
+            finished: Signal::default(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// How many threads there are to be.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Raised at the end of each step.
+    pub fn finished(&self) -> &Signal {
+        &self.finished
+    }
+
+    /// Starts the step that stands in an executor's record.
+    ///
+    /// # Safety
+    /// No step of this team may be running. Until it has ended the executor and what it is bound to must stay, and nobody else may
+    /// touch them. The executor must have been made for [`Team::threads`] or more.
+    pub unsafe fn start(&self, executor: &Executor) -> Result<(), Error> {
+        // SAFETY: the caller's.
+        let step = unsafe { executor.step()? };
+        self.has_failed.store(false, Ordering::Relaxed);
+        let stage = Stage {
+            executor,
+            step,
+            next: 0,
+            shared: None,
+            parts: 1,
+        };
+        // SAFETY: the last step has ended, so nobody has a ticket.
+        unsafe { self.open(stage) };
+        Ok(())
+    }
+
+    /// What the last step failed with, once.
+    pub fn take_failure(&self) -> Option<Error> {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.take()
+    }
+
+    /// Ends [`Team::work`] of all threads. No step may be running.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.stages.raise();
+    }
+
+    /// What a thread does until the team is closed. `member` is its number, from 0 on, no two the same.
+    ///
+    /// # Safety
+    /// No two threads may have the same number at once.
+    pub unsafe fn work(&self, member: usize) {
+        loop {
+            let (number, parts, part) = split(self.tickets.fetch_add(1, Ordering::AcqRel));
+            if part < parts {
+                // SAFETY: the ticket is ours, and the member's scratch is.
+                unsafe { self.part(part, member) };
+            } else {
+                self.stages.wait_past(number);
+                if self.closing.load(Ordering::SeqCst) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Opens a stage.
+    ///
+    /// # Safety
+    /// Nobody may have a ticket.
+    unsafe fn open(&self, stage: Stage) {
+        let parts = stage.parts as u32;
+        // SAFETY: the caller's.
+        unsafe { *self.stage.get() = stage };
+        self.pending.store(parts, Ordering::Relaxed);
+        let number = self.stages.count().wrapping_add(1);
+        let tickets = u64::from(number) << 32 | u64::from(parts) << 16;
+        self.tickets.store(tickets, Ordering::SeqCst);
+        self.stages.raise();
+    }
+
+    /// Runs a part of the stage; after the last one, goes on with the step.
+    ///
+    /// # Safety
+    /// The caller must have the ticket of that part, and the member's scratch to itself.
+    unsafe fn part(&self, part: usize, member: usize) {
+        // SAFETY: nobody writes to it while there is a ticket that is not done.
+        let stage = unsafe { &*self.stage.get() };
+        if let Some((region, units)) = stage.shared {
+            if !self.has_failed.load(Ordering::Relaxed) {
+                let range = units * part / stage.parts..units * (part + 1) / stage.parts;
+                // SAFETY: the executor stays while there is a ticket; the parts of a stage do not overlap.
+                let result =
+                    unsafe { (*stage.executor).run_region(region, &stage.step, range, member) };
+                self.keep(result);
+            }
+        }
+        // What the others wrote for their parts is there for who does the last one.
+        if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SAFETY: all tickets are done.
+            unsafe { self.go_on(member) };
+        }
+    }
+
+    /// Runs what is too small to be shared, and opens the next stage or ends the step.
+    ///
+    /// # Safety
+    /// The caller must be the one who did the last part, and have the member's scratch to itself.
+    unsafe fn go_on(&self, member: usize) {
+        // SAFETY: nobody has a ticket now.
+        let &Stage {
+            executor,
+            step,
+            next,
+            ..
+        } = unsafe { &*self.stage.get() };
+        // SAFETY: the step has not ended, so it stays.
+        let regions = unsafe { (*executor).regions() };
+        for (region, at) in regions.iter().zip(0..).skip(next) {
+            if self.has_failed.load(Ordering::Relaxed) {
+                break;
+            }
+            let units = region.units(&step.counts);
+            let parts = self.parts(units, region.unit_work(&step.counts));
+            if parts > 1 {
+                let shared = Some((at, units));
+                let stage = Stage {
+                    executor,
+                    step,
+                    next: at + 1,
+                    shared,
+                    parts,
+                };
+                // SAFETY: nobody has a ticket.
+                return unsafe { self.open(stage) };
+            }
+            if units > 0 {
+                // SAFETY: the executor stays, and nobody else runs any of it.
+                self.keep(unsafe { (*executor).run_region(at, &step, 0..units, member) });
+            }
+        }
+        self.finished.raise_for_host();
+    }
+
+    /// Into how many parts so many units are cut: as many for each thread where that pays.
+    fn parts(&self, units: usize, unit_work: f32) -> usize {
+        let worth = (units as f32 * unit_work / self.part_work) as usize;
+        let parts = worth.min(units).min(self.threads * PARTS_PER_THREAD);
+        if parts > self.threads {
+            parts / self.threads * self.threads
+        } else {
+            parts
+        }
+    }
+
+    fn keep(&self, result: Result<(), Error>) {
+        if let Err(error) = result {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert(error);
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Number of the stage, its parts, and the part of a ticket; more than the parts where there is none.
+fn split(ticket: u64) -> (u32, usize, usize) {
+    (
+        (ticket >> 32) as u32,
+        (ticket >> 16 & 0xffff) as usize,
+        (ticket & 0xffff) as usize,
+    )
+}
