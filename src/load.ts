@@ -12,6 +12,7 @@ import type { SourceLike } from "./formats/source.ts";
 import { cacheBytes, Decoder } from "./generate/decoder.ts";
 import { describeModel, type ModelDescription } from "./models/describe.ts";
 import { Model } from "./model.ts";
+import type { Profile } from "./trace/profile.ts";
 import { modelTokenizer, samplingDefaults } from "./model_files.ts";
 import { type LocatedWeight, locateWeights, uploadWeights } from "./weights.ts";
 
@@ -30,6 +31,8 @@ export interface LoadOptions {
   kv?: "auto" | "f32" | "f16";
   /** Leaves the tokenizer unprepared until the first text, for callers that work with token ids. Default: `false`. */
   lazyTokenizer?: boolean;
+  /** Where the times of every op go. Steps are then run op by op, on the calling thread. */
+  profile?: Profile;
   /** Ends the loading. */
   signal?: AbortSignal;
   /** Told of the bytes read so far. */
@@ -55,8 +58,10 @@ const DEFAULT_CACHE_LIMIT = 2 ** 30;
  * @throws {OutOfMemoryError} where it does not fit; nothing was allocated then.
  */
 export async function load(source?: SourceLike, options: LoadOptions = {}): Promise<Model> {
-  const choose = ({ weightBytes }: Need): Promise<Selection> =>
-    selectBackend(options.backend, { threads: options.threads ?? threadsFor(weightBytes) });
+  const choose = ({ weightBytes }: Need): Promise<Selection> => {
+    const threads = options.profile ? 0 : options.threads ?? threadsFor(weightBytes);
+    return selectBackend(options.backend, { threads });
+  };
   return await loadOn(choose, source, options);
 }
 
@@ -131,6 +136,7 @@ async function assemble(
       weights,
       contextLength,
       cacheDType,
+      profile: options.profile,
     });
     await preparing;
     return new Model({

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Backend, DeviceInfo, WeightHandle } from "./backends/backend.ts";
+import type { Backend, BackendName, DeviceInfo, WeightHandle } from "./backends/backend.ts";
 import type { BackendReport } from "./backends/select.ts";
 import { InvalidArgumentError, SequenceLengthExceededError, TokenizerError } from "./errors.ts";
 import { type Decoder, PREFILL_ROWS } from "./generate/decoder.ts";
@@ -76,7 +76,7 @@ export class Model {
     return this.#parts.decoder.contextLength;
   }
   /** The backend it runs on, and what became of the others. */
-  get backend(): { name: string; device: DeviceInfo; report: readonly BackendReport[] } {
+  get backend(): { name: BackendName; device: DeviceInfo; report: readonly BackendReport[] } {
     const { backend, report } = this.#parts;
     return { name: backend.name, device: backend.device, report };
   }

@@ -178,6 +178,37 @@ pub unsafe fn program_run(program: usize) -> u32 {
     }
 }
 
+/// Regions of a Program: the pieces of a step whose time can be taken.
+///
+/// # Safety
+/// The handle must be a Program's.
+pub unsafe fn program_regions(program: usize) -> usize {
+    // SAFETY: the caller's.
+    unsafe { (*(program as *const Executor)).origins().len() }
+}
+
+/// Position of the op that a region is part of; 0 for a region that there is not.
+///
+/// # Safety
+/// The handle must be a Program's.
+pub unsafe fn program_region_op(program: usize, region: usize) -> usize {
+    // SAFETY: the caller's.
+    let origins = unsafe { (*(program as *const Executor)).origins() };
+    origins.get(region).copied().unwrap_or(0)
+}
+
+/// Runs one region of a step, on the calling thread; gives a status.
+///
+/// # Safety
+/// As [`program_run`]; all regions before must have run for this step.
+pub unsafe fn program_run_region(program: usize, region: usize) -> u32 {
+    // SAFETY: the caller's.
+    match unsafe { (*(program as *mut Executor)).run_only(region) } {
+        Ok(()) => 0,
+        Err(error) => fail(&error),
+    }
+}
+
 /// Frees a Program.
 ///
 /// # Safety

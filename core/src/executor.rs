@@ -11,6 +11,8 @@ use std::ops::Range;
 /// A Program bound to its memory, ready to run.
 pub struct Executor {
     regions: Vec<Box<dyn Region>>,
+    /// Position of the op that each region is part of.
+    origins: Vec<usize>,
     capacity: Counts,
     record: Block,
     slots: [Block; SLOTS],
@@ -52,6 +54,7 @@ impl Executor {
             program: &program,
             bindings,
             regions: Vec::new(),
+            origins: Vec::new(),
             prepared: [None; SLOTS],
             slot_bytes: [0; SLOTS],
             checked_pages: BTreeSet::new(),
@@ -59,6 +62,7 @@ impl Executor {
         compiler.compile()?;
         let Compiler {
             regions,
+            origins,
             slot_bytes,
             ..
         } = compiler;
@@ -72,6 +76,7 @@ impl Executor {
             .collect::<Result<_, _>>()?;
         Ok(Executor {
             regions,
+            origins,
             capacity: program.capacity,
             record,
             slots: [allocate(slot_bytes[0])?, allocate(slot_bytes[1])?],
@@ -108,6 +113,26 @@ impl Executor {
             }
         }
         Ok(())
+    }
+
+    /// Runs one region of the step that stands in the record, on this thread alone, so that its time can be taken.
+    ///
+    /// # Safety
+    /// As [`Executor::run`]; all regions before must have run for this step.
+    pub unsafe fn run_only(&mut self, region: usize) -> Result<(), Error> {
+        // SAFETY: the caller's.
+        let step = unsafe { self.step()? };
+        match self.regions.get(region).map(|it| it.units(&step.counts)) {
+            None => invalid(format!("there is no region {region}")),
+            Some(0) => Ok(()),
+            // SAFETY: the caller's.
+            Some(units) => unsafe { self.run_region(region, &step, 0..units, 0) },
+        }
+    }
+
+    /// Position of the op that each region is part of.
+    pub fn origins(&self) -> &[usize] {
+        &self.origins
     }
 
     /// The regions of a step, in order.
@@ -200,6 +225,7 @@ pub struct Compiler<'a> {
     bases: [usize; 3],
     packed: BTreeSet<usize>,
     regions: Vec<Box<dyn Region>>,
+    origins: Vec<usize>,
     prepared: [Option<Prepared>; SLOTS],
     slot_bytes: [usize; SLOTS],
     /// Page tables whose entries an earlier region of the step has checked.
@@ -256,6 +282,7 @@ impl Compiler<'_> {
                 Error::Program(what) => Error::Program(format!("op {position}: {what}")),
                 other => other,
             })?;
+            self.origins.resize(self.regions.len(), position);
         }
         Ok(())
     }

@@ -74,6 +74,24 @@ pub extern "C" fn llmforge_program_run(program: usize) -> u32 {
 }
 
 #[no_mangle]
+pub extern "C" fn llmforge_program_regions(program: usize) -> usize {
+    // SAFETY: the host's.
+    unsafe { abi::program_regions(program) }
+}
+
+#[no_mangle]
+pub extern "C" fn llmforge_program_region_op(program: usize, region: usize) -> usize {
+    // SAFETY: the host's.
+    unsafe { abi::program_region_op(program, region) }
+}
+
+#[no_mangle]
+pub extern "C" fn llmforge_program_run_region(program: usize, region: usize) -> u32 {
+    // SAFETY: the host's.
+    unsafe { abi::program_run_region(program, region) }
+}
+
+#[no_mangle]
 pub extern "C" fn llmforge_program_free(program: usize) {
     // SAFETY: the host's.
     unsafe { abi::program_free(program) }

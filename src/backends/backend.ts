@@ -80,12 +80,22 @@ export interface CopyRange {
 /** What a Program's named values are bound to: weights to handles; states, inputs and outputs to buffers. */
 export type Bindings = ReadonlyMap<string, Buffer | WeightHandle>;
 
+/** How long each op of a step took. */
+export interface OpTimes {
+  /** The Program as it was planned: fused and lowered. */
+  readonly program: Program;
+  /** Milliseconds by position of the op. */
+  readonly milliseconds: Float64Array;
+}
+
 /** A compiled Program. */
 export interface Executable {
   /** Bytes of temporaries and scratch that it holds. */
   readonly arenaBytes: number;
   /** Enqueues one step; only `read` waits. The record may be changed once this returns. */
   run(step: StepRecord): void;
+  /** As `run`, on the calling thread and op by op, so that each one's time can be taken. Not every backend can. */
+  profile?(step: StepRecord): OpTimes;
   /** Frees what it holds. Weights and bound buffers stay. */
   [Symbol.dispose](): void;
 }

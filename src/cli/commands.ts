@@ -7,7 +7,7 @@ import { type Command, Option } from "commander";
 import type { BenchOptions } from "./bench.ts";
 import type { LogitsOptions } from "./logits.ts";
 import { type CommonOptions, commonOptions, generationOptions, type ModelOptions } from "./options.ts";
-import { modelOptions, tokenIds, whole } from "./options.ts";
+import { modelOptions, profileOptions, tokenIds, whole } from "./options.ts";
 import type { EvalOptions } from "./eval.ts";
 import type { RunOptions } from "./run.ts";
 import type { TokenizeOptions } from "./tokenize.ts";
@@ -84,6 +84,7 @@ function addRun(program: Command, { signal, bare, choose }: CommandContext): voi
     new Option("--system <text>", "answer the prompt as a chat with these instructions"),
     new Option("--raw", "complete the prompt as it stands, as without --system").conflicts("system"),
     ...generationOptions(),
+    ...profileOptions(),
   ])
     .argument("[prompt]", "the text to go on from, or - for standard input")
     .action((prompt: string | undefined, options: RunOptions) => {

@@ -5,6 +5,7 @@
  */
 import { load } from "../load.ts";
 import type { Model } from "../model.ts";
+import type { Profile } from "../trace/profile.ts";
 import type { ModelOptions } from "./options.ts";
 import { LoadProgress } from "./progress.ts";
 import { UsageError } from "./usage_error.ts";
@@ -34,7 +35,7 @@ export async function openModel(
   source: string | undefined,
   options: ModelOptions,
   signal: AbortSignal,
-  { lazyTokenizer }: { lazyTokenizer: boolean },
+  { lazyTokenizer, profile }: { lazyTokenizer: boolean; profile?: Profile },
 ): Promise<OpenedModel> {
   const { backend, threads, context, kv, quiet, json } = options;
   const started = performance.now();
@@ -46,6 +47,7 @@ export async function openModel(
       contextLength: context,
       kv,
       lazyTokenizer,
+      profile,
       signal,
       onProgress: ({ loaded, total }) => progress.update(loaded, total),
     });

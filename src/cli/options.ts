@@ -28,6 +28,10 @@ export interface ModelOptions extends CommonOptions {
   context?: number;
   /** Element type of the KV cache. */
   kv?: "auto" | "f32" | "f16";
+  /** Show where the time goes. */
+  profile?: boolean;
+  /** File for the trace of every op. */
+  trace?: string;
 }
 
 /** Options that say how tokens are chosen and when to stop. */
@@ -77,6 +81,17 @@ export function modelOptions(): Option[] {
       "f32",
       "f16",
     ]),
+  ];
+}
+
+/** Makes the options that show where the time goes. */
+export function profileOptions(): Option[] {
+  return [
+    new Option("--profile", "show the time of each op and layer, computed one by one on a single thread"),
+    new Option(
+      "--trace <file>",
+      "as --profile, and write every op to a file for Perfetto or chrome://tracing",
+    ),
   ];
 }
 

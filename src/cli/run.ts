@@ -29,7 +29,13 @@ export async function run(
 ): Promise<number> {
   const given = await readPrompt(prompt, options, signal);
   const lazyTokenizer = typeof given !== "string";
-  const { model: opened, loadMs } = await openModel(options.model, options, signal, { lazyTokenizer });
+  const profile = options.profile || options.trace
+    ? new (await import("../trace/profile.ts")).Profile()
+    : undefined;
+  const { model: opened, loadMs } = await openModel(options.model, options, signal, {
+    lazyTokenizer,
+    profile,
+  });
   await using model = opened;
   const generation = model.generate(await asModelPrompt(model, given, options.system), {
     maxTokens: options.maxTokens,
@@ -52,6 +58,10 @@ export async function run(
   if (options.json) printJson(await describe(model, text, stats, loadMs));
   else if (text !== "" && !text.endsWith("\n")) print("\n");
   if (!options.quiet && !options.json) note(summary(model, stats, loadMs));
+  if (profile) {
+    const { reportProfile } = await import("./profile.ts");
+    await reportProfile(profile, model.backend.name, options.trace);
+  }
   return stats.finishReason === "abort" ? EXIT_INTERRUPTED : 0;
 }
 

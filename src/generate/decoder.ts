@@ -11,6 +11,7 @@ import { type CacheConfig, cacheName, PAGE_SIZE } from "../nn/decoder.ts";
 import { StepRecord } from "../program/step.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { InvalidArgumentError, OutOfBoundsError } from "../errors.ts";
+import type { Profile } from "../trace/profile.ts";
 import { PagePool, Sequence } from "./pages.ts";
 
 /** What a decoder is made of. */
@@ -27,6 +28,8 @@ export interface DecoderParts {
   readonly contextLength: number;
   /** Element type of the KV cache. */
   readonly cacheDType: "f32" | "f16";
+  /** Where the times of every op go; steps are then run op by op, on the calling thread. */
+  readonly profile?: Profile;
 }
 
 /** Rows of a prefill step: long prompts are cut into chunks of this many tokens. */
@@ -166,8 +169,18 @@ export class Decoder {
       lengths[i] = position + 1;
       slots[i] = sequence.slot(position);
     }
-    stage.executable.run(step);
+    this.#run(stage, sequence.length, tokens.length);
     sequence.advance(tokens.length);
+  }
+
+  #run({ executable, step }: Stage, before: number, count: number): void {
+    const { profile } = this.#parts;
+    if (!profile) return executable.run(step);
+    if (!executable.profile) {
+      throw new InvalidArgumentError("this backend cannot take the time of an op; profile on wasm or native");
+    }
+    const keys = count * before + count * (count + 1) / 2;
+    profile.add(executable.profile(step), { rows: step.rows, outputs: step.outputs }, keys);
   }
 
   async #compile(rows: number, outputs: number): Promise<Stage> {

@@ -69,6 +69,24 @@ pub fn program_run(program: usize) -> u32 {
 }
 
 #[wasm_bindgen]
+pub fn program_regions(program: usize) -> usize {
+    // SAFETY: the host's.
+    unsafe { abi::program_regions(program) }
+}
+
+#[wasm_bindgen]
+pub fn program_region_op(program: usize, region: usize) -> usize {
+    // SAFETY: the host's.
+    unsafe { abi::program_region_op(program, region) }
+}
+
+#[wasm_bindgen]
+pub fn program_run_region(program: usize, region: usize) -> u32 {
+    // SAFETY: the host's.
+    unsafe { abi::program_run_region(program, region) }
+}
+
+#[wasm_bindgen]
 pub fn program_free(program: usize) {
     // SAFETY: the host's.
     unsafe { abi::program_free(program) }

@@ -33,6 +33,12 @@ export interface CoreAbi {
   programBytes(program: number): number;
   /** Runs a step on the calling thread; gives a status. */
   programRun(program: number): number;
+  /** Regions of a Program: the pieces of a step whose time can be taken. */
+  programRegions(program: number): number;
+  /** Position of the op that a region is part of. */
+  programRegionOp(program: number, region: number): number;
+  /** Runs one region of a step, on the calling thread; gives a status. */
+  programRunRegion(program: number, region: number): number;
   /** Frees a Program. */
   programFree(program: number): void;
   /** Address of the last error: code and length as u32, then the text. */

@@ -6,9 +6,9 @@
 import { BackendError, InvalidArgumentError } from "../../errors.ts";
 import { encode } from "../../program/encode.ts";
 import { packedWeights, type Plan, valueBytes } from "../../program/plan.ts";
-import { ABSENT, storageOf, type Value } from "../../program/program.ts";
+import { ABSENT, type Program, storageOf, type Value } from "../../program/program.ts";
 import type { StepRecord } from "../../program/step.ts";
-import type { Bindings, Executable } from "../backend.ts";
+import type { Bindings, Executable, OpTimes } from "../backend.ts";
 import { coreError } from "./abi.ts";
 import { CoreBuffer, CoreWeight, type Ledger } from "./ledger.ts";
 import type { Runnable, Runner } from "./runner.ts";
@@ -21,6 +21,7 @@ export class CoreExecutable implements Executable, Runnable {
   readonly #core: Uploader;
   readonly #runner: Runner;
   readonly #stepWords: number;
+  readonly #planned: Program;
   readonly #onDispose: (executable: CoreExecutable) => void;
   #program: number;
   #record: Int32Array<ArrayBuffer>;
@@ -37,6 +38,7 @@ export class CoreExecutable implements Executable, Runnable {
     this.#runner = runner;
     this.name = plan.program.name;
     this.#stepWords = plan.stepWords;
+    this.#planned = plan.program;
     this.#onDispose = onDispose;
     this.#program = create(core, plan, bindings, runner.threads);
     this.arenaBytes = core.abi.programBytes(this.#program);
@@ -56,6 +58,22 @@ export class CoreExecutable implements Executable, Runnable {
       throw new InvalidArgumentError(`the step record is not one of the Program ${this.name}`);
     }
     this.#runner.run(this, step.words);
+  }
+
+  profile(step: StepRecord): OpTimes {
+    const { abi, name, ledger } = this.#core;
+    this.#runner.settle();
+    this.load(step.words);
+    const milliseconds = new Float64Array(this.#planned.ops.length);
+    const regions = abi.programRegions(this.#program);
+    for (let region = 0; region < regions; region++) {
+      const start = performance.now();
+      if (abi.programRunRegion(this.#program, region) !== 0) {
+        throw coreError(abi, { backend: name, what: this.name, available: ledger.available });
+      }
+      milliseconds[abi.programRegionOp(this.#program, region)] += performance.now() - start;
+    }
+    return { program: this.#planned, milliseconds };
   }
 
   load(words: Int32Array): void {

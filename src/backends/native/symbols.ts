@@ -17,6 +17,9 @@ export const SYMBOLS = {
   llmforge_program_step: { parameters: ["usize"], result: "usize" },
   llmforge_program_bytes: { parameters: ["usize"], result: "usize" },
   llmforge_program_run: { parameters: ["usize"], result: "u32" },
+  llmforge_program_regions: { parameters: ["usize"], result: "usize" },
+  llmforge_program_region_op: { parameters: ["usize", "usize"], result: "usize" },
+  llmforge_program_run_region: { parameters: ["usize", "usize"], result: "u32" },
   llmforge_program_free: { parameters: ["usize"], result: "void" },
   llmforge_last_error: { parameters: [], result: "usize" },
   llmforge_team_create: { parameters: ["usize", "u32"], result: "usize" },
@@ -56,6 +59,11 @@ function nativeAbi(library: Library): Omit<CoreAbi, "close"> {
     programStep: (program) => Number(symbols.llmforge_program_step(BigInt(program))),
     programBytes: (program) => Number(symbols.llmforge_program_bytes(BigInt(program))),
     programRun: (program) => symbols.llmforge_program_run(BigInt(program)),
+    programRegions: (program) => Number(symbols.llmforge_program_regions(BigInt(program))),
+    programRegionOp: (program, region) =>
+      Number(symbols.llmforge_program_region_op(BigInt(program), BigInt(region))),
+    programRunRegion: (program, region) =>
+      symbols.llmforge_program_run_region(BigInt(program), BigInt(region)),
     programFree: (program) => symbols.llmforge_program_free(BigInt(program)),
     lastError: () => Number(symbols.llmforge_last_error()),
     view(address, bytes) {

@@ -29,6 +29,9 @@ export function wasmAbi(
     programStep: unsigned("program_step"),
     programBytes: unsigned("program_bytes"),
     programRun: get("program_run"),
+    programRegions: unsigned("program_regions"),
+    programRegionOp: unsigned("program_region_op"),
+    programRunRegion: get("program_run_region"),
     programFree: get("program_free"),
     lastError: unsigned("last_error"),
     // Shared memory gives shared views; nothing that is done with them minds.
