@@ -5,10 +5,14 @@
  */
 import { UnsupportedModelError } from "../errors.ts";
 import type { Architecture } from "./architecture.ts";
+import { gpt2 } from "./gpt2.ts";
 import { llama } from "./llama.ts";
+import { mistral } from "./mistral.ts";
+import { qwen2 } from "./qwen2.ts";
+import { qwen3 } from "./qwen3.ts";
 
 /** The architectures this version knows. */
-export const ARCHITECTURES: readonly Architecture[] = [llama];
+export const ARCHITECTURES: readonly Architecture[] = [gpt2, llama, mistral, qwen2, qwen3];
 
 /**
  * Finds an architecture by `model_type`, GGUF `general.architecture` or Hugging Face class name.
