@@ -17,7 +17,26 @@ const CASES = {
     "llama-gqa-f16",
     "llama-gqa-sharded",
   ],
-  main: ["gpt2", "gpt2-bf16", "gpt2-f16", "mistral", "qwen2", "qwen3"],
+  main: [
+    "gpt2",
+    "gpt2-bf16",
+    "gpt2-f16",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "phi",
+    "phi3",
+    "gpt_neox",
+    "bloom",
+    "mpt",
+    "falcon",
+    "falcon-new",
+    "stablelm",
+    "olmo2",
+  ],
 };
 const MAIN: readonly BackendName[] = ["reference", "wasm"];
 /** The two GELUs differ by 1e-4 to 8e-4: a looser bound would not see a wrong one. */
@@ -41,7 +60,6 @@ for (const name of [...CASES.everywhere, ...CASES.main]) {
       await using model = await loadOn(() => Promise.resolve({ backend, report: [] }), folder, { kv: "f32" });
       for (const prompt of golden.prompts) {
         const difference = maxDifference(await model.logits(prompt.input_ids), prompt.logits_last);
-        if (Deno.env.get("SHOW")) console.log(name, backend.name, difference);
         assert(difference <= TOLERANCE, `logits differ by ${difference}`);
         const generation = model.generate(prompt.input_ids, {
           maxTokens: 24,
