@@ -4,6 +4,7 @@
  * @module
  */
 import { InvalidConfigError } from "../errors.ts";
+import type { ExpertsConfig } from "../nn/experts.ts";
 import type { NormConfig } from "../nn/norm.ts";
 import type { RopeConfig } from "../nn/rope.ts";
 import type { Activation } from "../program/ops.ts";
@@ -55,6 +56,8 @@ export interface DecoderConfig {
   readonly qkNorm?: "head" | "width";
   /** Attention and feed-forward read the same input, and their results are added at once. */
   readonly parallelResidual: boolean;
+  /** Experts in place of the feed-forward block; absent in dense models. */
+  readonly experts?: ExpertsConfig;
   /** The output head is the embedding. */
   readonly tiedHead: boolean;
   /** Beginning-of-sequence token. */
@@ -72,7 +75,7 @@ export interface ConfigRules {
   /** Names of `config.json` fields where they are not llama's, such as `n_embd` for `hidden_size`. */
   readonly fields?: Readonly<Record<string, readonly string[]>>;
   /** Values of fields that a file may lack, by llama's names. */
-  defaults?(read: ConfigReader): Record<string, unknown>;
+  defaults?(read: ConfigReader, naming: ModelMetadata["naming"]): Record<string, unknown>;
   /** Whether a layer has the sliding window, where the file does not list it. Default: every one. */
   slides?(layer: number, read: ConfigReader): boolean;
   /** Hugging Face name of the output head. Default: `lm_head.weight`. */
@@ -95,6 +98,11 @@ const GGUF_FIELDS = {
   final_logit_softcapping: ["final_logit_softcapping"],
   alibi_bias_max: ["attention.max_alibi_bias"],
   clip_qkv: ["attention.clamp_kqv"],
+  num_local_experts: ["expert_count"],
+  num_experts_per_tok: ["expert_used_count"],
+  moe_intermediate_size: ["expert_feed_forward_length"],
+  shared_expert_intermediate_size: ["expert_shared_feed_forward_length"],
+  norm_topk_prob: ["expert_weights_norm"],
 };
 
 /** Names of activations in `config.json`. */
@@ -115,7 +123,7 @@ export function fieldReader({ naming, fields }: ModelMetadata, rules: ConfigRule
     ? { prefix: `${fields["general.architecture"]}.`, aliases: GGUF_FIELDS }
     : { aliases: rules.fields };
   const read = new ConfigReader(fields, options);
-  return rules.defaults ? read.withDefaults(rules.defaults(read)) : read;
+  return rules.defaults ? read.withDefaults(rules.defaults(read, naming)) : read;
 }
 
 /** Reads what all families have in common; a family changes what is its own. */
@@ -131,6 +139,7 @@ export function decoderConfig(metadata: ModelMetadata, rules: ConfigRules): Deco
   const headDim = read.int("head_dim", hiddenSize / heads);
   const contextLength = read.int("max_position_embeddings", gguf ? undefined : 2048);
   const positions = { headDim, contextLength, interleaved: false };
+  const experts = read.has("num_local_experts") ? expertsConfig(read) : undefined;
   const localRope = gguf ? undefined : huggingFaceLocalRope(read, positions);
   return {
     architecture: rules.ids[0],
@@ -158,9 +167,26 @@ export function decoderConfig(metadata: ModelMetadata, rules: ConfigRules): Deco
     logitSoftcap: read.has("final_logit_softcapping") ? read.positive("final_logit_softcapping") : 0,
     embeddingScale: 1,
     parallelResidual: false,
+    ...(experts ? { experts } : {}),
     tiedHead: (!gguf && read.bool("tie_word_embeddings", false)) || shapeOf(head) === undefined,
     bosId: tokens.ids("bos_token_id")[0],
     eosIds: tokens.ids("eos_token_id"),
+  };
+}
+
+function expertsConfig(read: ConfigReader): ExpertsConfig {
+  const count = read.int("num_local_experts");
+  const used = read.int("num_experts_per_tok");
+  read.refuse("num_experts_per_tok", used > count, `${used} is more than the ${count} experts`);
+  const dense = read.int("decoder_sparse_step", 1) !== 1 ||
+    (read.numbers("mlp_only_layers") ?? []).length > 0;
+  read.refuse("decoder_sparse_step", dense, "dense layers among those with experts are not supported");
+  return {
+    count,
+    used,
+    intermediateSize: read.int("moe_intermediate_size"),
+    sharedSize: read.int("shared_expert_intermediate_size", 0, 0),
+    normalized: read.bool("norm_topk_prob"),
   };
 }
 

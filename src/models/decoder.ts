@@ -5,6 +5,8 @@
  */
 import type { DecoderInputs } from "../nn/decoder.ts";
 import { decoderLayer, type LayerWeights } from "../nn/decoder_layer.ts";
+import type { ExpertsWeights } from "../nn/experts.ts";
+import type { FeedForwardWeights } from "../nn/feed_forward.ts";
 import type { Linear } from "../nn/linear.ts";
 import { type Norm, norm } from "../nn/norm.ts";
 import type { Recorder, Ref } from "../program/recorder.ts";
@@ -17,8 +19,9 @@ import {
   fieldReader,
 } from "./config.ts";
 import type { ConfigReader } from "./config_reader.ts";
-import { type DecoderNames, decoderWeights } from "./names.ts";
+import type { DecoderNames } from "./names.ts";
 import { ROPE_TENSORS } from "./rope_config.ts";
+import { decoderWeights } from "./weight_entries.ts";
 
 /** A family of decoders. */
 export interface DecoderFamily extends ConfigRules {
@@ -79,7 +82,31 @@ export function layerWeights(w: Weights, layer: number): LayerWeights {
     },
     attentionPostNorm: found("attentionPostNorm"),
     feedForwardNorm: found("feedForwardNorm"),
-    feedForward: { gate: found("gate"), up: linear("up"), down: linear("down") },
+    feedForward: w.find(`layers.${layer}.router.weight`)
+      ? expertsWeights(linear, found)
+      : blockWeights("", linear, found),
     feedForwardPostNorm: found("feedForwardPostNorm"),
+  };
+}
+
+type Find<T> = (role: string) => T;
+
+function blockWeights(
+  prefix: string,
+  linear: Find<Linear>,
+  found: Find<Linear | undefined>,
+): FeedForwardWeights {
+  return { gate: found(`${prefix}gate`), up: linear(`${prefix}up`), down: linear(`${prefix}down`) };
+}
+
+function expertsWeights(linear: Find<Linear>, found: Find<Linear | undefined>): ExpertsWeights {
+  const [gate, up, down] = ["gate", "up", "down"].map((role) => linear(`experts.${role}`).weight);
+  const router = found("shared.router");
+  return {
+    router: linear("router"),
+    gate,
+    up,
+    down,
+    ...(router ? { shared: { router, block: blockWeights("shared.", linear, found) } } : {}),
   };
 }

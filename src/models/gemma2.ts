@@ -21,8 +21,8 @@ export const gemma2Family: DecoderFamily = {
       feedForwardPostNorm: ["post_ffw_norm", "post_feedforward_layernorm"],
     },
   },
-  defaults: (read) => ({
-    ...gemmaFamily.defaults?.(read),
+  defaults: (read, naming) => ({
+    ...gemmaFamily.defaults?.(read, naming),
     head_dim: 256,
     sliding_window: 4096,
     attn_logit_softcapping: 50,

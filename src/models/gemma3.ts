@@ -22,8 +22,8 @@ export const gemma3 = decoderArchitecture({
       keyNorm: qwen3Names.layer.keyNorm,
     },
   },
-  defaults: (read) => ({
-    ...gemmaFamily.defaults?.(read),
+  defaults: (read, naming) => ({
+    ...gemmaFamily.defaults?.(read, naming),
     head_dim: 256,
     sliding_window: 4096,
     rope_theta: 1000000,

@@ -28,11 +28,20 @@ export const llamaNames: DecoderNames = {
   },
 };
 
+/** Names of the experts that GGUF files of llama may have: those are mixtral. */
+const expertNames: DecoderNames["layer"] = {
+  router: ["ffn_gate_inp", "block_sparse_moe.gate"],
+  "experts.gate": [["ffn_gate_exps", "ffn_gate.*"], "block_sparse_moe.experts.*.w1"],
+  "experts.up": [["ffn_up_exps", "ffn_up.*"], "block_sparse_moe.experts.*.w3"],
+  "experts.down": [["ffn_down_exps", "ffn_down.*"], "block_sparse_moe.experts.*.w2"],
+};
+
 /** Llama as a family, for those that differ in little. */
 export const llamaFamily: DecoderFamily = {
   ids: ["llama", "LlamaForCausalLM"],
   norm: "rms",
-  names: llamaNames,
+  names: { ...llamaNames, layer: { ...llamaNames.layer, ...expertNames } },
+  defaults: (read) => ({ norm_topk_prob: true, moe_intermediate_size: read.int("intermediate_size") }),
   // GGUF llama files have their query and key rows permuted so that rotary pairs are neighbours.
   config: (common, _read, { naming }) =>
     common.rope ? { ...common, rope: { ...common.rope, interleaved: naming === "gguf" } } : common,

@@ -14,12 +14,15 @@ import { gpt2 } from "./gpt2.ts";
 import { gptNeox } from "./gpt_neox.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
+import { mixtral } from "./mixtral.ts";
 import { mpt } from "./mpt.ts";
 import { olmo2 } from "./olmo2.ts";
 import { phi } from "./phi.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
+import { qwen2Moe } from "./qwen2_moe.ts";
 import { qwen3 } from "./qwen3.ts";
+import { qwen3Moe } from "./qwen3_moe.ts";
 import { stablelm } from "./stablelm.ts";
 
 /** The architectures this version knows. */
@@ -33,12 +36,15 @@ export const ARCHITECTURES: readonly Architecture[] = [
   gptNeox,
   llama,
   mistral,
+  mixtral,
   mpt,
   olmo2,
   phi,
   phi3,
   qwen2,
+  qwen2Moe,
   qwen3,
+  qwen3Moe,
   stablelm,
 ];
 

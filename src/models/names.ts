@@ -3,11 +3,14 @@
  *
  * @module
  */
-import type { RowCut, WeightEntry, WeightPlace } from "./architecture.ts";
+import type { ExpertsConfig } from "../nn/experts.ts";
 import type { DecoderConfig } from "./config.ts";
 
-/** Names of a tensor or of what it holds, without `.weight` and `.bias`; of several the first in the file counts. */
-type FileNames = string | readonly string[];
+/**
+ * Names of a tensor without `.weight` and `.bias`; of several the first in the file counts. A `*` stands for the number
+ * of an expert, where each has a tensor of its own.
+ */
+export type FileNames = string | readonly string[];
 
 /** Names in GGUF and in Hugging Face files. Those of a layer leave out what stands before: `blk.0.`, `layers.0.`. */
 export type NamePair = readonly [gguf: FileNames, huggingFace: FileNames];
@@ -28,7 +31,15 @@ export type LayerRole =
   | "keyNorm"
   | "gate"
   | "up"
-  | "down";
+  | "down"
+  | "router"
+  | "experts.gate"
+  | "experts.up"
+  | "experts.down"
+  | "shared.router"
+  | "shared.gate"
+  | "shared.up"
+  | "shared.down";
 
 /** The table of a family. */
 export interface DecoderNames {
@@ -58,12 +69,16 @@ type Shape = (c: DecoderConfig) => readonly number[];
 const hidden: Shape = (c) => [c.hiddenSize];
 const toInner: Shape = (c) => [c.intermediateSize, c.hiddenSize];
 const vocabulary: Shape = (c) => [c.vocabSize, c.hiddenSize];
+const ofExperts = (shape: (experts: ExpertsConfig, c: DecoderConfig) => readonly number[]): Shape => (c) =>
+  c.experts ? shape(c.experts, c) : [];
+const toExperts = ofExperts((e, c) => [e.count * e.intermediateSize, c.hiddenSize]);
+const toShared = ofExperts((e, c) => [e.sharedSize, c.hiddenSize]);
 const headNorm = (heads: (c: DecoderConfig) => number): Shape => (c) => [
   c.qkNorm === "width" ? heads(c) * c.headDim : c.headDim,
 ];
 
 /** Shape of each weight. */
-const SHAPES: Readonly<Record<ModelRole | LayerRole, Shape>> = {
+export const SHAPES: Readonly<Record<ModelRole | LayerRole, Shape>> = {
   embedding: vocabulary,
   positions: (c) => [c.contextLength, c.hiddenSize],
   embeddingNorm: hidden,
@@ -82,116 +97,19 @@ const SHAPES: Readonly<Record<ModelRole | LayerRole, Shape>> = {
   gate: toInner,
   up: toInner,
   down: (c) => [c.hiddenSize, c.intermediateSize],
+  router: ofExperts((e, c) => [e.count, c.hiddenSize]),
+  "experts.gate": toExperts,
+  "experts.up": toExperts,
+  "experts.down": ofExperts((e, c) => [e.count * c.hiddenSize, e.intermediateSize]),
+  "shared.router": (c) => [1, c.hiddenSize],
+  "shared.gate": toShared,
+  "shared.up": toShared,
+  "shared.down": ofExperts((e, c) => [c.hiddenSize, e.sharedSize]),
 };
 
-/** All weights of a decoder. Biases are taken where the file has them. */
-export function decoderWeights(names: DecoderNames, c: DecoderConfig): WeightEntry[] {
-  const { prefixes } = names;
-  const model = Object.entries(names.model).filter(([role]) => role !== "head" || !c.tiedHead);
-  return [
-    ...model.flatMap(([role, pair]) =>
-      tensorEntries(role, SHAPES[role as ModelRole](c), places(pair, "", prefixes), optional(role, c))
-    ),
-    ...Array.from({ length: c.layers }, (_, layer) => layerEntries(names, c, layer)).flat(),
-  ];
-}
-
-/** A parallel layer may feed both blocks from one norm. */
-function optional(role: string, c: DecoderConfig): boolean {
-  return role === "feedForwardNorm" && c.parallelResidual;
-}
-
-/** Where a weight may be; `.weight` and `.bias` are not yet put behind the name. */
-interface Place extends Omit<WeightPlace, "tensors" | "shape"> {
-  readonly name: string;
-  /** Rows of the tensor where the weight is cut from it. */
-  readonly storedRows?: number;
-}
-
-function places(
-  [gguf, huggingFace]: NamePair,
-  ggufPrefix: string,
-  prefixes: readonly string[],
-  ggufPlace: Omit<Place, "name"> = {},
-  huggingFacePlace: Omit<Place, "name"> = {},
-): Place[] {
-  const list = (names: FileNames): readonly string[] => typeof names === "string" ? [names] : names;
-  return [
-    ...list(gguf).map((name) => ({ ...ggufPlace, name: ggufPrefix + name })),
-    ...list(huggingFace).flatMap((name) =>
-      prefixes.map((prefix) => ({ ...huggingFacePlace, name: prefix + name }))
-    ),
-  ];
-}
-
-function layerEntries(names: DecoderNames, c: DecoderConfig, layer: number): WeightEntry[] {
-  const gguf = `blk.${layer}.`;
-  const prefixes = names.prefixes.map((prefix) => `${prefix}${names.layers}.${layer}.`);
-  const { fusedAttention, fusedGate } = names;
-  const roles = new Set<LayerRole>(Object.keys(names.layer) as LayerRole[]);
-  if (fusedAttention) { for (const role of ["query", "key", "value"] as const) roles.add(role); }
-  if (fusedGate) { for (const role of ["gate", "up"] as const) roles.add(role); }
-  return [...roles].flatMap((role) => {
-    const shape = SHAPES[role](c);
-    const matrix = { transposed: shape.length === 2 && names.transposed === true };
-    const pair = names.layer[role];
-    const found = pair ? places(pair, gguf, prefixes, {}, matrix) : [];
-    if (fusedAttention && (role === "query" || role === "key" || role === "value")) {
-      const cut = (groups: number): Omit<Place, "name"> => attentionCut(role, c, groups);
-      found.push(...places(fusedAttention.names, gguf, prefixes, cut(1), {
-        ...matrix,
-        ...cut(fusedAttention.interleaved ? c.kvHeads : 1),
-      }));
-    }
-    if (fusedGate && (role === "gate" || role === "up")) {
-      const length = c.intermediateSize;
-      const rows = { offset: role === "gate" ? 0 : length, length, stride: 2 * length, count: 1 };
-      const cut = { rows, storedRows: 2 * length };
-      found.push(...places(fusedGate, gguf, prefixes, cut, { ...matrix, ...cut }));
-    }
-    return tensorEntries(`layers.${layer}.${role}`, shape, found, optional(role, c));
-  });
-}
-
-/** The rows of one part of a fused tensor, which has so many groups of queries, keys and values. */
-function attentionCut(
-  part: "query" | "key" | "value",
-  c: DecoderConfig,
-  groups: number,
-): Omit<Place, "name"> {
-  const queries = c.heads / groups * c.headDim;
-  const keys = c.kvHeads / groups * c.headDim;
-  const stride = queries + 2 * keys;
-  const rows: RowCut = {
-    offset: { query: 0, key: queries, value: queries + keys }[part],
-    length: part === "query" ? queries : keys,
-    stride,
-    count: groups,
-  };
-  return { rows, storedRows: groups * stride };
-}
-
-/** A weight and its bias. */
-function tensorEntries(
-  name: string,
-  shape: readonly number[],
-  found: readonly Place[],
-  absent: boolean,
-): WeightEntry[] {
-  const at = (suffix: string, outer: number[], rest: readonly number[]): WeightPlace[] =>
-    found.map(({ name, storedRows, transposed, rows }) => {
-      const stored = [...(storedRows === undefined ? outer : [storedRows]), ...rest];
-      const turned = transposed === true && stored.length === 2;
-      return {
-        tensors: [`${name}.${suffix}`],
-        shape: turned ? stored.toReversed() : stored,
-        ...(rows ? { rows } : {}),
-        ...(turned ? { transposed } : {}),
-      };
-    });
-  const [out, ...rest] = shape;
-  return [
-    { name: `${name}.weight`, places: at("weight", [out], rest), shape, optional: absent },
-    { name: `${name}.bias`, places: at("bias", [out], []), shape: [out], optional: true },
-  ];
+/** Which layers have a role: those with experts have no dense block, and the other way round. */
+export function hasRole(role: LayerRole, { experts }: DecoderConfig): boolean {
+  if (role === "gate" || role === "up" || role === "down") return experts === undefined;
+  if (role.startsWith("shared.")) return experts !== undefined && experts.sharedSize > 0;
+  return experts !== undefined || !(role === "router" || role.startsWith("experts."));
 }

@@ -36,6 +36,9 @@ const CASES = {
     "falcon-new",
     "stablelm",
     "olmo2",
+    "mixtral",
+    "qwen2_moe",
+    "qwen3_moe",
   ],
 };
 const MAIN: readonly BackendName[] = ["reference", "wasm"];
