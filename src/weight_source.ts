@@ -16,10 +16,14 @@ const BLOCK_BYTES = 64 << 20;
 /** About how many bytes of a matrix that is being turned are read at once. */
 const READ_BYTES = 1 << 20;
 
-/** The weight that lies in these tensors. */
-export function weightSource(place: WeightPlace, tensors: readonly TensorInfo[]): WeightSource {
+/** The weight that lies in these tensors; `blockBytes` bounds what a turned matrix holds in memory. */
+export function weightSource(
+  place: WeightPlace,
+  tensors: readonly TensorInfo[],
+  blockBytes: number = BLOCK_BYTES,
+): WeightSource {
   const runs = tensors.flatMap((tensor) => {
-    const source = place.transposed ? transposed(tensor) : tensorSource(tensor);
+    const source = place.transposed ? transposed(tensor, blockBytes) : tensorSource(tensor);
     const columns = place.transposed ? tensor.shape[0] : tensor.shape[1] ?? 1;
     return rowRuns(source, place, byteLength(tensor.dtype, columns));
   });
@@ -93,7 +97,7 @@ function joined(dtype: DType, runs: readonly Run[]): WeightSource {
 }
 
 /** A matrix [in, out] as [out, in]: blocks of its columns are turned in memory as reading comes to them. */
-function transposed(tensor: TensorInfo): WeightSource {
+function transposed(tensor: TensorInfo, blockBytes: number): WeightSource {
   const { dtype, shape: [height, width] } = tensor;
   if (isQuantized(dtype)) {
     throw new DTypeError(
@@ -102,7 +106,7 @@ function transposed(tensor: TensorInfo): WeightSource {
   }
   const source = tensorSource(tensor);
   const size = DTYPES[dtype].blockBytes;
-  const blockColumns = Math.min(width, Math.max(1, Math.floor(BLOCK_BYTES / (height * size))));
+  const blockColumns = Math.min(width, Math.max(1, Math.floor(blockBytes / (height * size))));
   let block: Uint8Array | undefined;
   let firstColumn = 0;
 

@@ -22,7 +22,7 @@ export const falcon = decoderArchitecture({
       // GGUF calls the feed-forward norm `attn_norm` and attention's `attn_norm_2` where there are two.
       attentionNorm: [["attn_norm_2", "attn_norm"], ["ln_attn", "input_layernorm"]],
       output: ["attn_output", "self_attention.dense"],
-      feedForwardNorm: [["ffn_norm", "attn_norm"], ["ln_mlp", "post_attention_layernorm"]],
+      feedForwardNorm: ["attn_norm", ["ln_mlp", "post_attention_layernorm"]],
       up: ["ffn_up", "mlp.dense_h_to_4h"],
       down: ["ffn_down", "mlp.dense_4h_to_h"],
     },
