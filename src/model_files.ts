@@ -4,7 +4,7 @@
  * @module
  */
 import type { ModelFile } from "./formats/model_file.ts";
-import { ConfigReader } from "./models/config.ts";
+import { ConfigReader } from "./models/config_reader.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 
@@ -45,7 +45,7 @@ export function samplingDefaults(file: ModelFile): SamplingOptions {
       ...(read.has("top_p") ? { topP: read.number("top_p") } : {}),
     };
   }
-  const read = new ConfigReader(file.metadata, "general.sampling.");
+  const read = new ConfigReader(file.metadata, { prefix: "general.sampling." });
   return {
     ...(read.has("temp") ? { temperature: read.number("temp") } : {}),
     ...(read.has("top_k") ? { topK: read.int("top_k", 0, 0) } : {}),

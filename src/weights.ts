@@ -8,13 +8,16 @@ import { InvalidFileError } from "./errors.ts";
 import type { ModelFile, TensorInfo } from "./formats/model_file.ts";
 import { nextTask } from "./generate/next_task.ts";
 import type { WeightEntry } from "./models/architecture.ts";
+import { weightSource } from "./weight_source.ts";
 
-/** A weight of the Program and the tensor in the file that fills it. */
+/** A weight of the Program and what fills it. */
 export interface LocatedWeight {
   /** As the Program declares it. */
   readonly spec: WeightSpec;
-  /** Where its bytes are. */
-  readonly tensor: TensorInfo;
+  /** Its bytes. */
+  readonly source: WeightSource;
+  /** Where the first of them stand in the file. */
+  readonly offset: number;
 }
 
 /**
@@ -24,22 +27,36 @@ export interface LocatedWeight {
  */
 export function locateWeights(file: ModelFile, entries: readonly WeightEntry[]): LocatedWeight[] {
   return entries.flatMap((entry) => {
-    const tensor = entry.fileNames.map((name) => file.tensors.get(name)).find((found) => found !== undefined);
-    if (!tensor && entry.optional) return [];
-    if (!tensor) {
+    const place = entry.places.find(({ tensors }) => file.tensors.has(tensors[0]));
+    if (!place && entry.optional) return [];
+    if (!place) {
       throw new InvalidFileError(`the tensor is missing; the configuration demands [${entry.shape}]`, {
         file: file.name,
-        tensor: entry.fileNames[0],
+        tensor: entry.places[0].tensors[0],
       });
     }
-    if (tensor.shape.join() !== entry.shape.join()) {
-      const what = `the shape is [${tensor.shape}] and the configuration demands [${entry.shape}]`;
-      throw new InvalidFileError(what, { file: file.name, tensor: tensor.name, offset: tensor.offset });
-    }
+    const tensors = place.tensors.map((name) => findTensor(file, name, place.shape));
+    const source = weightSource(place, tensors);
     const layout = entry.shape.length === 2 ? "packed" : "plain";
-    const dtype = layout === "packed" ? tensor.dtype : "f32";
-    return [{ spec: { name: entry.name, dtype, shape: entry.shape, layout }, tensor }];
+    const dtype = layout === "packed" ? source.dtype : "f32";
+    const spec: WeightSpec = { name: entry.name, dtype, shape: entry.shape, layout };
+    return [{ spec, source, offset: tensors[0].offset }];
   });
+}
+
+function findTensor(file: ModelFile, name: string, shape: readonly number[]): TensorInfo {
+  const tensor = file.tensors.get(name);
+  if (!tensor) {
+    throw new InvalidFileError(`the tensor is missing; the configuration demands [${shape}]`, {
+      file: file.name,
+      tensor: name,
+    });
+  }
+  if (tensor.shape.join() !== shape.join()) {
+    const what = `the shape is [${tensor.shape}] and the configuration demands [${shape}]`;
+    throw new InvalidFileError(what, { file: file.name, tensor: name, offset: tensor.offset });
+  }
+  return tensor;
 }
 
 /** Options of `uploadWeights`. */
@@ -56,14 +73,14 @@ export async function uploadWeights(
   weights: readonly LocatedWeight[],
   { signal, onProgress }: UploadOptions = {},
 ): Promise<Map<string, WeightHandle>> {
-  const total = weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0);
+  const total = weights.reduce((sum, { source }) => sum + source.byteLength, 0);
   const handles = new Map<string, WeightHandle>();
   let loaded = 0;
   try {
-    for (const { spec, tensor } of [...weights].sort((a, b) => a.tensor.offset - b.tensor.offset)) {
+    for (const { spec, source } of [...weights].sort((a, b) => a.offset - b.offset)) {
       signal?.throwIfAborted();
-      handles.set(spec.name, await backend.upload(spec, tensorSource(tensor), signal));
-      loaded += tensor.byteLength;
+      handles.set(spec.name, await backend.upload(spec, source, signal));
+      loaded += source.byteLength;
       onProgress?.({ loaded, total });
       await nextTask();
     }
@@ -72,16 +89,4 @@ export async function uploadWeights(
     throw error;
   }
   return handles;
-}
-
-/** The bytes of one tensor. */
-export function tensorSource(tensor: TensorInfo): WeightSource {
-  const { source, offset, dtype, byteLength } = tensor;
-  const readSync = source.readSync?.bind(source);
-  return {
-    dtype,
-    byteLength,
-    read: (at, length) => source.read(offset + at, length),
-    ...(readSync ? { readSync: (at: number, into: Uint8Array) => readSync(offset + at, into) } : {}),
-  };
 }

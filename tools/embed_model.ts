@@ -6,10 +6,8 @@
  * @module
  */
 import { openModelFile } from "../src/formats/open.ts";
-import type { TensorInfo } from "../src/formats/model_file.ts";
 import { describeModel } from "../src/models/describe.ts";
-import { llamaWeights } from "../src/models/llama.ts";
-import { locateWeights } from "../src/weights.ts";
+import { type LocatedWeight, locateWeights } from "../src/weights.ts";
 import { dequantize } from "../src/tensor/quantize.ts";
 import { elementCount } from "../src/tensor/shape.ts";
 import { buildGguf, type GgufTensor } from "../tests/support/build_gguf.ts";
@@ -17,9 +15,9 @@ import { buildGguf, type GgufTensor } from "../tests/support/build_gguf.ts";
 /** JavaScript, not TypeScript: nothing has to be stripped from two megabytes at every start. */
 const OUT = new URL("../src/models/embedded/stories.gen.js", import.meta.url);
 
-async function readF32(tensor: TensorInfo): Promise<Float32Array> {
-  const bytes = await tensor.source.read(tensor.offset, tensor.byteLength);
-  return dequantize(tensor.dtype, bytes, new Float32Array(elementCount(tensor.shape)));
+async function readF32({ spec, source }: LocatedWeight): Promise<Float32Array> {
+  const bytes = await source.read(0, source.byteLength);
+  return dequantize(source.dtype, bytes, new Float32Array(elementCount(spec.shape)));
 }
 
 /** GGUF llama files have query and key rows permuted so that rotary pairs are neighbours. */
@@ -38,13 +36,17 @@ function interleaveRotaryRows(rows: Float32Array, columns: number, heads: number
 const [folder] = Deno.args;
 if (!folder) throw new Error("usage: embed_model.ts FOLDER");
 const file = await openModelFile(folder);
-const { config } = await describeModel(file);
+const { architecture, config } = await describeModel(file);
+const { rope } = config;
+if (!rope) throw new Error("the model must be a llama");
 const generation = file.generationConfig ?? {};
 const tensors: GgufTensor[] = [];
-for (const { spec, tensor } of locateWeights(file, llamaWeights(config))) {
-  const ggufName = llamaWeights(config).find((entry) => entry.name === spec.name)?.fileNames[0];
+for (const weight of locateWeights(file, architecture.weights(config))) {
+  const { spec } = weight;
+  const entry = architecture.weights(config).find((entry) => entry.name === spec.name);
+  const ggufName = entry?.places[0].tensors[0];
   if (!ggufName) throw new Error(`no GGUF name for ${spec.name}`);
-  let data = await readF32(tensor);
+  let data = await readF32(weight);
   const rotary = /\.(query|key)\.weight$/.exec(spec.name)?.[1];
   if (rotary) {
     data = interleaveRotaryRows(data, spec.shape[1], rotary === "query" ? config.heads : config.kvHeads);
@@ -64,9 +66,9 @@ const bytes = buildGguf({
     "llama.feed_forward_length": config.intermediateSize,
     "llama.attention.head_count": config.heads,
     "llama.attention.head_count_kv": config.kvHeads,
-    "llama.attention.layer_norm_rms_epsilon": { type: "f32", value: config.normEps },
-    "llama.rope.dimension_count": config.rope.rotaryDim,
-    "llama.rope.freq_base": { type: "f32", value: config.rope.theta },
+    "llama.attention.layer_norm_rms_epsilon": { type: "f32", value: config.norm.eps },
+    "llama.rope.dimension_count": rope.rotaryDim,
+    "llama.rope.freq_base": { type: "f32", value: rope.theta },
     "llama.vocab_size": config.vocabSize,
     "tokenizer.ggml.bos_token_id": config.bosId ?? 0,
     "tokenizer.ggml.eos_token_id": config.eosIds[0],

@@ -20,14 +20,38 @@ export interface ModelMetadata {
   readonly smallTensors: ReadonlyMap<string, Float32Array>;
 }
 
-/** Where a weight is in a file and which shape it must have. */
+/** Rows of a tensor: `count` runs of `length` rows, the first at `offset`, `stride` rows from start to start. */
+export interface RowCut {
+  /** First row. */
+  readonly offset: number;
+  /** Rows of a run. */
+  readonly length: number;
+  /** Rows from the start of a run to the start of the next. */
+  readonly stride: number;
+  /** Runs. */
+  readonly count: number;
+}
+
+/** One way in which a file may hold a weight. */
+export interface WeightPlace {
+  /** Tensors whose rows follow one another; mostly one. */
+  readonly tensors: readonly string[];
+  /** Shape that each of them must have. */
+  readonly shape: readonly number[];
+  /** The rows of the weight, where it is cut from a larger tensor. */
+  readonly rows?: RowCut;
+  /** Stored as `[in, out]`. `rows` then are those of the turned tensor. */
+  readonly transposed?: boolean;
+}
+
+/** A weight: its name, its shape, and where a file may hold it. */
 export interface WeightEntry {
   /** Name in the Program. */
   readonly name: string;
-  /** Names it may have in a file, first match wins. */
-  readonly fileNames: readonly string[];
-  /** Shape that the configuration demands. */
+  /** Shape in the Program. */
   readonly shape: readonly number[];
+  /** Where it may be; the first whose tensors are in the file counts. */
+  readonly places: readonly WeightPlace[];
   /** The file may lack it (a bias). */
   readonly optional?: boolean;
 }

@@ -4,8 +4,13 @@
  * @module
  */
 import { InvalidConfigError } from "../errors.ts";
+import type { ExpertsConfig } from "../nn/experts.ts";
+import type { NormConfig } from "../nn/norm.ts";
 import type { RopeConfig } from "../nn/rope.ts";
 import type { Activation } from "../program/ops.ts";
+import type { ModelMetadata } from "./architecture.ts";
+import { ConfigReader } from "./config_reader.ts";
+import { ggufRope, huggingFaceLocalRope, huggingFaceRope } from "./rope_config.ts";
 
 /** Sizes and constants of a decoder-only model. */
 export interface DecoderConfig {
@@ -27,12 +32,32 @@ export interface DecoderConfig {
   readonly headDim: number;
   /** Longest context the model was made for, in tokens. */
   readonly contextLength: number;
-  /** Epsilon of the norms. */
-  readonly normEps: number;
+  /** Norms of the residual stream. */
+  readonly norm: NormConfig;
   /** Activation of the feed-forward block. */
   readonly activation: Activation;
-  /** Rotary embedding. */
-  readonly rope: RopeConfig;
+  /** Rotary embedding; absent in models with other positions. */
+  readonly rope?: RopeConfig;
+  /** Rotary embedding of the layers with a window, where it is another one. */
+  readonly localRope?: RopeConfig;
+  /** ALiBi: largest bias, and a factor of all slopes; absent in models without it. */
+  readonly alibi?: { readonly maxBias: number; readonly scale: number };
+  /** Tokens that each layer sees, the token itself included; 0 is all. */
+  readonly windows: readonly number[];
+  /** Factor of attention scores, mostly 1/√headDim. */
+  readonly attentionScale: number;
+  /** Attention scores are bent to cap·tanh(score/cap); 0 leaves them. */
+  readonly attentionSoftcap: number;
+  /** Logits are bent to cap·tanh(logit/cap); 0 leaves them. */
+  readonly logitSoftcap: number;
+  /** Factor of the token embeddings. */
+  readonly embeddingScale: number;
+  /** Queries and keys are normed: each head by itself, or the whole width at once. */
+  readonly qkNorm?: "head" | "width";
+  /** Attention and feed-forward read the same input, and their results are added at once. */
+  readonly parallelResidual: boolean;
+  /** Experts in place of the feed-forward block; absent in dense models. */
+  readonly experts?: ExpertsConfig;
   /** The output head is the embedding. */
   readonly tiedHead: boolean;
   /** Beginning-of-sequence token. */
@@ -41,103 +66,158 @@ export interface DecoderConfig {
   readonly eosIds: readonly number[];
 }
 
-/** Reads the fields of a configuration by name, each checked; the first bad one throws. */
-export class ConfigReader {
-  readonly #fields: Readonly<Record<string, unknown>>;
-  readonly #prefix: string;
+/** What the configurations of a family have in common. */
+export interface ConfigRules {
+  /** `model_type`, GGUF and class names; the first is the project's own. */
+  readonly ids: readonly string[];
+  /** Norm of the residual stream. */
+  readonly norm: NormConfig["kind"];
+  /** Names of `config.json` fields where they are not llama's, such as `n_embd` for `hidden_size`. */
+  readonly fields?: Readonly<Record<string, readonly string[]>>;
+  /** Values of fields that a file may lack, by llama's names. */
+  defaults?(read: ConfigReader, naming: ModelMetadata["naming"]): Record<string, unknown>;
+  /** Whether a layer has the sliding window, where the file does not list it. Default: every one. */
+  slides?(layer: number, read: ConfigReader): boolean;
+  /** Hugging Face name of the output head. Default: `lm_head.weight`. */
+  readonly head?: string;
+}
 
-  /** Reads from `fields`; `prefix` is put before every name in lookups and errors. */
-  constructor(fields: Readonly<Record<string, unknown>>, prefix = "") {
-    this.#fields = fields;
-    this.#prefix = prefix;
-  }
+/** GGUF names of fields, by their names in llama's `config.json`. */
+const GGUF_FIELDS = {
+  hidden_size: ["embedding_length"],
+  intermediate_size: ["feed_forward_length"],
+  num_hidden_layers: ["block_count"],
+  num_attention_heads: ["attention.head_count"],
+  num_key_value_heads: ["attention.head_count_kv"],
+  head_dim: ["attention.key_length"],
+  max_position_embeddings: ["context_length"],
+  rms_norm_eps: ["attention.layer_norm_rms_epsilon"],
+  layer_norm_eps: ["attention.layer_norm_epsilon"],
+  sliding_window: ["attention.sliding_window"],
+  attn_logit_softcapping: ["attn_logit_softcapping"],
+  final_logit_softcapping: ["final_logit_softcapping"],
+  alibi_bias_max: ["attention.max_alibi_bias"],
+  clip_qkv: ["attention.clamp_kqv"],
+  num_local_experts: ["expert_count"],
+  num_experts_per_tok: ["expert_used_count"],
+  moe_intermediate_size: ["expert_feed_forward_length"],
+  shared_expert_intermediate_size: ["expert_shared_feed_forward_length"],
+  norm_topk_prob: ["expert_weights_norm"],
+};
 
-  /** Whether the field is there and not null. */
-  has(name: string): boolean {
-    const value = this.#fields[this.#prefix + name];
-    return value !== undefined && value !== null;
-  }
+/** Names of activations in `config.json`. */
+const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
+  gelu: "gelu",
+  gelu_new: "geluTanh",
+  gelu_fast: "geluTanh",
+  gelu_pytorch_tanh: "geluTanh",
+  quick_gelu: "quickGelu",
+  relu: "relu",
+  silu: "silu",
+  swish: "silu",
+};
 
-  /** A whole number of at least `min`. */
-  int(name: string, fallback?: number, min = 1): number {
-    const value = this.number(name, fallback);
-    if (!Number.isInteger(value) || value < min || value > 2 ** 31) {
-      throw new InvalidConfigError(
-        this.#prefix + name,
-        `must be a whole number of at least ${min}, and is ${value}`,
-      );
-    }
-    return value;
-  }
+/** A reader of a file's fields by their names in llama's `config.json`, whatever the file calls them. */
+export function fieldReader({ naming, fields }: ModelMetadata, rules: ConfigRules): ConfigReader {
+  const options = naming === "gguf"
+    ? { prefix: `${fields["general.architecture"]}.`, aliases: GGUF_FIELDS }
+    : { aliases: rules.fields };
+  const read = new ConfigReader(fields, options);
+  return rules.defaults ? read.withDefaults(rules.defaults(read, naming)) : read;
+}
 
-  /** A finite number above zero. */
-  positive(name: string, fallback?: number): number {
-    const value = this.number(name, fallback);
-    if (!(value > 0)) {
-      throw new InvalidConfigError(this.#prefix + name, `must be above zero, and is ${value}`);
-    }
-    return value;
-  }
+/** Reads what all families have in common; a family changes what is its own. */
+export function decoderConfig(metadata: ModelMetadata, rules: ConfigRules): DecoderConfig {
+  const { naming, fields, shapeOf } = metadata;
+  const gguf = naming === "gguf";
+  const read = fieldReader(metadata, rules);
+  const tokens = gguf ? new ConfigReader(fields, { prefix: "tokenizer.ggml." }) : read;
+  const head = gguf ? "output.weight" : rules.head ?? "lm_head.weight";
+  const hiddenSize = read.int("hidden_size");
+  const layers = read.int("num_hidden_layers");
+  const heads = read.int("num_attention_heads");
+  const headDim = read.int("head_dim", hiddenSize / heads);
+  const contextLength = read.int("max_position_embeddings", gguf ? undefined : 2048);
+  const positions = { headDim, contextLength, interleaved: false };
+  const experts = read.has("num_local_experts") ? expertsConfig(read) : undefined;
+  const localRope = gguf ? undefined : huggingFaceLocalRope(read, positions);
+  return {
+    architecture: rules.ids[0],
+    vocabSize: read.int("vocab_size", gguf ? shapeOf("token_embd.weight")?.[0] : undefined),
+    hiddenSize,
+    intermediateSize: read.int("intermediate_size"),
+    layers,
+    heads,
+    kvHeads: read.int("num_key_value_heads", heads),
+    headDim,
+    contextLength,
+    norm: {
+      kind: rules.norm,
+      eps: rules.norm === "rms"
+        ? read.positive("rms_norm_eps", gguf ? 1e-5 : 1e-6)
+        : read.positive("layer_norm_eps", 1e-5),
+      weightOffset: 0,
+    },
+    activation: activation(read),
+    rope: gguf ? ggufRope(read, positions, metadata.smallTensors) : huggingFaceRope(read, positions),
+    ...(localRope ? { localRope } : {}),
+    windows: windows(read, layers, rules),
+    attentionScale: 1 / Math.sqrt(headDim),
+    attentionSoftcap: read.has("attn_logit_softcapping") ? read.positive("attn_logit_softcapping") : 0,
+    logitSoftcap: read.has("final_logit_softcapping") ? read.positive("final_logit_softcapping") : 0,
+    embeddingScale: 1,
+    parallelResidual: false,
+    ...(experts ? { experts } : {}),
+    tiedHead: (!gguf && read.bool("tie_word_embeddings", false)) || shapeOf(head) === undefined,
+    bosId: tokens.ids("bos_token_id")[0],
+    eosIds: tokens.ids("eos_token_id"),
+  };
+}
 
-  /** A finite number. */
-  number(name: string, fallback?: number): number {
-    const value = this.has(name) ? this.#fields[this.#prefix + name] : fallback;
-    if (typeof value !== "number" || !Number.isFinite(value)) {
-      const what = value === undefined ? "is missing" : `must be a number, and is ${JSON.stringify(value)}`;
-      throw new InvalidConfigError(this.#prefix + name, what);
-    }
-    return value;
-  }
+function expertsConfig(read: ConfigReader): ExpertsConfig {
+  const count = read.int("num_local_experts");
+  const used = read.int("num_experts_per_tok");
+  read.refuse("num_experts_per_tok", used > count, `${used} is more than the ${count} experts`);
+  const dense = read.int("decoder_sparse_step", 1) !== 1 ||
+    (read.numbers("mlp_only_layers") ?? []).length > 0;
+  read.refuse("decoder_sparse_step", dense, "dense layers among those with experts are not supported");
+  return {
+    count,
+    used,
+    intermediateSize: read.int("moe_intermediate_size"),
+    sharedSize: read.int("shared_expert_intermediate_size", 0, 0),
+    normalized: read.bool("norm_topk_prob"),
+  };
+}
 
-  /** A string. */
-  string(name: string, fallback?: string): string {
-    const value = this.has(name) ? this.#fields[this.#prefix + name] : fallback;
-    if (typeof value !== "string") throw new InvalidConfigError(this.#prefix + name, "must be a string");
-    return value;
-  }
+function activation(read: ConfigReader): Activation {
+  const name = read.string("hidden_act", "silu");
+  const known = ACTIVATION_NAMES[name];
+  const names = Object.keys(ACTIVATION_NAMES).join(", ");
+  read.refuse("hidden_act", !known, `${name} is not known; known are ${names}`);
+  return known;
+}
 
-  /** A boolean. */
-  bool(name: string, fallback?: boolean): boolean {
-    const value = this.has(name) ? this.#fields[this.#prefix + name] : fallback;
-    if (typeof value !== "boolean") {
-      throw new InvalidConfigError(this.#prefix + name, "must be true or false");
-    }
-    return value;
-  }
-
-  /** A nested object, or nothing. */
-  object(name: string): ConfigReader | undefined {
-    if (!this.has(name)) return undefined;
-    const value = this.#fields[this.#prefix + name];
-    if (typeof value !== "object" || Array.isArray(value)) {
-      throw new InvalidConfigError(this.#prefix + name, "must be an object");
-    }
-    return new ConfigReader(value as Record<string, unknown>);
-  }
-
-  /** One token id or a list of them; none where the field is absent. */
-  ids(name: string): number[] {
-    if (!this.has(name)) return [];
-    const value = this.#fields[this.#prefix + name];
-    const list = Array.isArray(value) ? value : [value];
-    if (!list.every((id) => Number.isInteger(id) && id >= 0)) {
-      throw new InvalidConfigError(this.#prefix + name, "must be a token id or a list of them");
-    }
-    return list;
-  }
+function windows(read: ConfigReader, layers: number, rules: ConfigRules): number[] {
+  const enabled = read.bool("use_sliding_window", true);
+  const window = enabled && read.has("sliding_window") ? read.int("sliding_window", 0, 0) : 0;
+  const types = read.strings("layer_types");
+  return Array.from({ length: layers }, (_, layer) => {
+    const slides = types ? types[layer] === "sliding_attention" : rules.slides?.(layer, read) ?? true;
+    return slides ? window : 0;
+  });
 }
 
 /** Checks what single fields cannot tell. */
 export function checkDecoderConfig(config: DecoderConfig): DecoderConfig {
-  const { heads, kvHeads, headDim, rope, vocabSize } = config;
+  const { heads, kvHeads, headDim, rope, localRope, vocabSize } = config;
   if (heads % kvHeads !== 0) {
     throw new InvalidConfigError("num_key_value_heads", `${heads} heads are no multiple of ${kvHeads}`);
   }
-  if (rope.rotaryDim > headDim || rope.rotaryDim % 2 !== 0) {
-    throw new InvalidConfigError(
-      "rotary_dim",
-      `${rope.rotaryDim} must be even and at most the head's ${headDim}`,
-    );
+  for (const rotary of [rope?.rotaryDim, localRope?.rotaryDim]) {
+    if (rotary !== undefined && (rotary > headDim || rotary % 2 !== 0 || rotary < 2)) {
+      throw new InvalidConfigError("rotary_dim", `${rotary} must be even and at most the head's ${headDim}`);
+    }
   }
   for (const id of config.eosIds) {
     if (id >= vocabSize) {

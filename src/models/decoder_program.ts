@@ -37,10 +37,21 @@ export function decoderProgram(
   const inputs = decoderInputs(g, config, shape.cache);
   const weights = declaredWeights(g, types);
   const hidden = g.gatherRows(architecture.build(g, weights, config, inputs), inputs.outputRows);
-  const logits = g.linear(hidden, weights.get(config.tiedHead ? "embedding" : "head"));
+  const head = weights.get(config.tiedHead ? "embedding.weight" : "head.weight");
+  const logits = softcap(g, g.linear(hidden, head, weights.find("head.bias")), config.logitSoftcap);
   g.output("logits", logits);
   g.output("argmax", g.argmax(logits));
   return g.finish();
+}
+
+/** cap·tanh(x/cap). */
+function softcap(g: Recorder, x: Ref, cap: number): Ref {
+  if (cap === 0) return x;
+  const scale = (name: string, factor: number): Ref => g.constant(name, Float32Array.of(factor), [1]);
+  return g.mul(
+    g.activation(g.mul(x, scale("softcap.inverse", 1 / cap)), "tanh"),
+    scale("softcap", cap),
+  );
 }
 
 function declaredWeights(g: Recorder, types: WeightTypes): Weights {

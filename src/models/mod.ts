@@ -5,10 +5,48 @@
  */
 import { UnsupportedModelError } from "../errors.ts";
 import type { Architecture } from "./architecture.ts";
+import { bloom } from "./bloom.ts";
+import { falcon } from "./falcon.ts";
+import { gemma } from "./gemma.ts";
+import { gemma2 } from "./gemma2.ts";
+import { gemma3 } from "./gemma3.ts";
+import { gpt2 } from "./gpt2.ts";
+import { gptNeox } from "./gpt_neox.ts";
 import { llama } from "./llama.ts";
+import { mistral } from "./mistral.ts";
+import { mixtral } from "./mixtral.ts";
+import { mpt } from "./mpt.ts";
+import { olmo2 } from "./olmo2.ts";
+import { phi } from "./phi.ts";
+import { phi3 } from "./phi3.ts";
+import { qwen2 } from "./qwen2.ts";
+import { qwen2Moe } from "./qwen2_moe.ts";
+import { qwen3 } from "./qwen3.ts";
+import { qwen3Moe } from "./qwen3_moe.ts";
+import { stablelm } from "./stablelm.ts";
 
 /** The architectures this version knows. */
-export const ARCHITECTURES: readonly Architecture[] = [llama];
+export const ARCHITECTURES: readonly Architecture[] = [
+  bloom,
+  falcon,
+  gemma,
+  gemma2,
+  gemma3,
+  gpt2,
+  gptNeox,
+  llama,
+  mistral,
+  mixtral,
+  mpt,
+  olmo2,
+  phi,
+  phi3,
+  qwen2,
+  qwen2Moe,
+  qwen3,
+  qwen3Moe,
+  stablelm,
+];
 
 /**
  * Finds an architecture by `model_type`, GGUF `general.architecture` or Hugging Face class name.

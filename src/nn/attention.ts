@@ -5,14 +5,8 @@
  */
 import type { Recorder, Ref } from "../program/recorder.ts";
 import type { DecoderInputs } from "./decoder.ts";
-
-/** A weight matrix `[out, in]` and its optional bias `[out]`. */
-export interface Linear {
-  /** `[out, in]`. */
-  readonly weight: Ref;
-  /** `[out]`. */
-  readonly bias?: Ref;
-}
+import { type Linear, linear } from "./linear.ts";
+import { type Norm, norm, type NormConfig } from "./norm.ts";
 
 /** Weights of one attention block. */
 export interface AttentionWeights {
@@ -24,9 +18,13 @@ export interface AttentionWeights {
   readonly value: Linear;
   /** Output projection, `[hidden, heads·headDim]`. */
   readonly output: Linear;
+  /** Norm of the queries before they are rotated: of each head, or where it is longer than a head, of all at once. */
+  readonly queryNorm?: Norm;
+  /** As `queryNorm`, of the keys. */
+  readonly keyNorm?: Norm;
 }
 
-/** Sizes of one attention block. */
+/** What the attention blocks of a model have in common. */
 export interface AttentionConfig {
   /** Query heads. */
   readonly heads: number;
@@ -34,16 +32,17 @@ export interface AttentionConfig {
   readonly kvHeads: number;
   /** Width of a head. */
   readonly headDim: number;
-  /** Rotary pairs are neighbours instead of halves. */
-  readonly rope: { readonly interleaved: boolean };
+  /** Factor of the scores, mostly 1/√headDim. */
+  readonly attentionScale: number;
+  /** Scores are bent to cap·tanh(score/cap); 0 leaves them. */
+  readonly attentionSoftcap: number;
+  /** Tokens that each layer sees, the token itself included; 0 is all. */
+  readonly windows: readonly number[];
+  /** Norms of queries and keys are of this kind. */
+  readonly norm: NormConfig;
 }
 
-/** x · weightᵀ + bias. */
-export function linear(g: Recorder, x: Ref, { weight, bias }: Linear): Ref {
-  return g.linear(x, weight, bias);
-}
-
-/** Projects, rotates, stores keys and values, attends and projects back. x: [rows, hidden]. */
+/** Projects, norms, rotates, stores keys and values, attends and projects back. x: [rows, hidden]. */
 export function attention(
   g: Recorder,
   x: Ref,
@@ -52,15 +51,35 @@ export function attention(
   layer: number,
   inputs: DecoderInputs,
 ): Ref {
-  const rotate = (value: Ref, heads: number): Ref =>
-    g.record("rope", [value, inputs.ropeTable], { heads, interleaved: c.rope.interleaved })[0];
+  const rope = inputs.rope(layer);
+  const position = (value: Ref, heads: number, weights: Norm | undefined): Ref => {
+    const normed = headNorm(g, value, weights, c);
+    if (!rope) return normed;
+    return g.record("rope", [normed, rope.table], { heads, interleaved: rope.interleaved })[0];
+  };
   const [query, key, value] = [w.query, w.key, w.value].map((projection) => linear(g, x, projection));
   const { keys, values } = inputs.cache(layer);
-  g.record("writeKv", [rotate(key, c.kvHeads), value, inputs.slots, keys, values]);
+  g.record("writeKv", [position(key, c.kvHeads, w.keyNorm), value, inputs.slots, keys, values]);
   const [attended] = g.record(
     "pagedAttention",
-    [rotate(query, c.heads), keys, values, inputs.lengths, inputs.sequences, inputs.pageTable],
-    { heads: c.heads, scale: 1 / Math.sqrt(c.headDim) },
+    [
+      position(query, c.heads, w.queryNorm),
+      keys,
+      values,
+      inputs.lengths,
+      inputs.sequences,
+      inputs.pageTable,
+      inputs.slopes,
+    ],
+    { heads: c.heads, scale: c.attentionScale, softcap: c.attentionSoftcap, window: c.windows[layer] },
   );
   return linear(g, attended, w.output);
+}
+
+/** x: [rows, heads·headDim]; a weight of headDim norms each head by itself. */
+function headNorm(g: Recorder, x: Ref, w: Norm | undefined, c: AttentionConfig): Ref {
+  const width = x.shape[1] as number;
+  if (!w || w.weight.shape[0] === width) return norm(g, x, w, c.norm);
+  const heads = g.reshape(x, [x.shape[0], width / c.headDim, c.headDim]);
+  return g.reshape(norm(g, heads, w, c.norm), x.shape);
 }

@@ -44,6 +44,13 @@ export function opCost(program: Program, op: Op, counts: Capacity, keys: number)
       multiplyAdds += rows * size(value);
     }
   });
+  if (op.name === "matmulExperts") {
+    const [weight, chosen] = [size(values[1]) / (op.attrs.experts as number), size(values[2])];
+    const read = Math.min(chosen, op.attrs.experts as number);
+    bytes += byteLength(values[1]?.dtype ?? "f32", weight) * read -
+      byteLength(values[1]?.dtype ?? "f32", size(values[1]));
+    multiplyAdds = chosen * weight;
+  }
   if (op.name === "matmul") multiplyAdds = size(outputs[0]) * ((values[0]?.shape.at(-1) as number) ?? 0);
   return { multiplyAdds, bytes };
 }

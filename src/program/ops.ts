@@ -128,12 +128,14 @@ export type OpName =
   | "reduce"
   | "argmax"
   | "softmax"
+  | "topK"
   | "layerNorm"
   | "rmsNorm"
   | "addRmsNorm"
   | "matmul"
   | "linear"
   | "linearGroup"
+  | "matmulExperts"
   | "embed"
   | "gatherRows"
   | "copy"
@@ -210,6 +212,24 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
       const { shape } = need("softmax", x, "f32");
       normalizeAxis(attrs.axis as number, shape.length);
       return [f32(shape)];
+    },
+  },
+  /**
+   * The k highest elements along the last axis, from the highest down, and their positions; of equals the first comes
+   * first, NaN counts as -inf. x: [..., T, n]. Outputs: values [..., T, k], positions as I32.
+   */
+  topK: {
+    code: 23,
+    inputs: ["x"],
+    attrs: { k: "i32" },
+    infer([x], attrs) {
+      const { shape } = need("topK", x, "f32");
+      const [k, width] = [attrs.k as number, shape[shape.length - 1] as number];
+      if (shape.length < 2 || k < 1 || k > width) {
+        throw new ShapeError(`topK: ${k} of [${shape}]: there must be rows, and k within a row`);
+      }
+      const out = [...shape.slice(0, -1), k];
+      return [f32(out), i32(out)];
     },
   },
   /** Layer norm over the last axis, variance in two passes. */
@@ -298,6 +318,29 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
     lower(record, [x, w0, w1, w2, b0, b1, b2]) {
       const pairs = [[w0, b0], [w1, b1], ...(w2 === undefined ? [] : [[w2, b2]])];
       return pairs.map(([w, b]) => record("linear", [x, w, b])[0]);
+    },
+  },
+  /**
+   * Rows times the experts that they chose. weight: [experts·out, in], one expert after another; ids: i32 [T, used];
+   * x: [T, in], or [T, used, in] where each expert of a row reads a row of its own. Gives [T, used, out].
+   */
+  matmulExperts: {
+    code: 43,
+    inputs: ["x", "weight", "ids"],
+    attrs: { experts: "i32" },
+    packed: [1],
+    infer([x, weight, ids], attrs) {
+      const input = need("matmulExperts", x, "f32");
+      const chosen = need("matmulExperts", ids, "i32", 2);
+      const experts = attrs.experts as number;
+      const [...rows] = checkLinear("matmulExperts", input, weight, undefined).shape;
+      const out = (rows.pop() as number) / experts;
+      if (!Number.isInteger(out)) {
+        throw new ShapeError(`matmulExperts: ${experts} experts do not share the weight`);
+      }
+      const expected = input.shape.length === 3 ? chosen.shape : chosen.shape.slice(0, 1);
+      same("matmulExperts", rows.join(), expected.join(), "rows of x and ids");
+      return [f32([...chosen.shape, out])];
     },
   },
   /** Rows of a weight by token id, widened to F32. ids: [...], weight: [vocabulary, width]. */

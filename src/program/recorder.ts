@@ -164,6 +164,11 @@ export class Recorder {
   logSoftmax(x: Ref, axis = -1): Ref {
     return this.record("softmax", [x], { axis, log: true })[0];
   }
+  /** The k highest elements along the last axis, and their positions. */
+  topK(x: Ref, k: number): { values: Ref; positions: Ref } {
+    const [values, positions] = this.record("topK", [x], { k });
+    return { values, positions };
+  }
   /** Layer norm over the last axis. */
   layerNorm(x: Ref, weight: Ref | undefined, bias: Ref | undefined, eps: number): Ref {
     return this.record("layerNorm", [x, weight, bias], { eps })[0];
@@ -179,6 +184,10 @@ export class Recorder {
   /** x · weightᵀ + bias. */
   linear(x: Ref, weight: Ref, bias?: Ref): Ref {
     return this.record("linear", [x, weight, bias])[0];
+  }
+  /** Rows times the experts that they chose. */
+  matmulExperts(x: Ref, weight: Ref, ids: Ref, experts: number): Ref {
+    return this.record("matmulExperts", [x, weight, ids], { experts })[0];
   }
   /** Rows of a weight by token id. */
   embed(ids: Ref, weight: Ref, scale = 1): Ref {

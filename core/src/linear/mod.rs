@@ -99,7 +99,8 @@ impl Output {
         }
         // SAFETY: the caller's; `count` rows are there.
         unsafe {
-            let y = self.y.add(token * self.stride + row);
+            // Wrapping, because a caller that wants some rows only may give a `y` that begins before its memory.
+            let y = self.y.wrapping_add(token * self.stride + row);
             if count == LANES {
                 let sum = self
                     .bias

@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod elementwise;
+mod experts;
 mod gather;
 mod lanes;
 mod layout;
@@ -73,6 +74,10 @@ pub static OPS: &[OpRow] = &[
     op(20, "reduce", 1, 1, reduce::compile),
     op(21, "argmax", 1, 1, reduce::compile_argmax),
     op(22, "softmax", 1, 1, softmax::compile),
+    OpRow {
+        outputs: (2, 2),
+        ..op(23, "topK", 1, 1, experts::compile_top_k)
+    },
     op(30, "layerNorm", 3, 1, norm::compile_layer_norm),
     op(31, "rmsNorm", 2, 1, norm::compile_rms_norm),
     OpRow {
@@ -88,6 +93,10 @@ pub static OPS: &[OpRow] = &[
         packed: &[1, 2, 3],
         outputs: (2, 3),
         ..op(42, "linearGroup", 7, 3, linear::compile_group)
+    },
+    OpRow {
+        packed: &[1],
+        ..op(43, "matmulExperts", 3, 3, experts::compile)
     },
     OpRow {
         packed: &[1],

@@ -36,6 +36,7 @@ const WEIGHTS: readonly DType[] = ["f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0"
 const MORE_DTYPES: Partial<Record<OpName, readonly DType[]>> = {
   linear: WEIGHTS,
   linearGroup: WEIGHTS,
+  matmulExperts: WEIGHTS,
   embed: WEIGHTS,
   writeKv: ["f16"],
   pagedAttention: ["f16"],

@@ -7,9 +7,9 @@ import type { OpName } from "../../program/ops.ts";
 import { attention, pagedAttention } from "./attention.ts";
 import { activation, binary } from "./elementwise.ts";
 import type { Kernel } from "./kernel.ts";
-import { linear, matmul } from "./matmul.ts";
+import { linear, matmul, matmulExperts } from "./matmul.ts";
 import { layerNorm, rmsNorm } from "./norms.ts";
-import { argmax, reduce, softmax } from "./reductions.ts";
+import { argmax, reduce, softmax, topK } from "./reductions.ts";
 import { rope, ropeTable } from "./rope.ts";
 import { concat, copy, embed, gatherRows } from "./rows.ts";
 import { writeKv } from "./write_kv.ts";
@@ -24,10 +24,12 @@ export const KERNELS: Readonly<Partial<Record<OpName, Kernel>>> = {
   reduce,
   argmax,
   softmax,
+  topK,
   layerNorm,
   rmsNorm,
   matmul,
   linear,
+  matmulExperts,
   embed,
   gatherRows,
   copy,

@@ -6,6 +6,7 @@
 import { broadcastShapes, broadcastStrides, contiguousStrides } from "../../tensor/shape.ts";
 import { elementOffsets } from "../../tensor/view.ts";
 import type { Kernel } from "./kernel.ts";
+import { checkIndex } from "./rows.ts";
 
 /** Matrix product with broadcast batches; a vector is a row on the left and a column on the right. */
 export const matmul: Kernel = (call) => {
@@ -49,6 +50,28 @@ export const linear: Kernel = (call) => {
     const offset = bias ? bias[feature] : 0;
     for (let row = 0; row < rows; row++) {
       out[row * features + feature] = offset + dot(from, row * inner, vector, inner);
+    }
+  }
+};
+
+/** Rows times the experts that they chose. */
+export const matmulExperts: Kernel = (call) => {
+  const [x, weight, ids] = [call.input(0), call.input(1), call.input(2)];
+  const experts = call.number("experts");
+  const [chosen, from, out] = [ids.i32, x.f32, call.output().f32];
+  const [features, inner] = [weight.shape[0] / experts, weight.shape[1]];
+  const sharing = x.shape.length === 3 ? 1 : ids.width;
+  const weightRow = weight.rowReader();
+  for (let unit = 0; unit < chosen.length; unit++) {
+    const expert = checkIndex("matmulExperts: the expert", chosen[unit], experts);
+    const row = Math.floor(unit / sharing);
+    for (let feature = 0; feature < features; feature++) {
+      out[unit * features + feature] = dot(
+        from,
+        row * inner,
+        weightRow(expert * features + feature),
+        inner,
+      );
     }
   }
 };

@@ -41,6 +41,23 @@ export const argmax: Kernel = (call) => {
   }
 };
 
+/** The k highest along the last axis; NaN counts as -inf. */
+export const topK: Kernel = (call) => {
+  const x = call.input(0);
+  const { width, rows } = x;
+  const k = call.number("k");
+  const [from, values, positions] = [x.f32, call.output(0).f32, call.output(1).i32];
+  for (let row = 0; row < rows; row++) {
+    const elements = from.subarray(row * width, (row + 1) * width);
+    const key = (i: number): number => (Number.isNaN(elements[i]) ? -Infinity : elements[i]);
+    const order = [...elements.keys()].sort((a, b) => (key(a) === key(b) ? a - b : key(b) - key(a)));
+    for (let i = 0; i < k; i++) {
+      values[row * k + i] = elements[order[i]];
+      positions[row * k + i] = order[i];
+    }
+  }
+};
+
 /** Softmax over one axis, or its logarithm, less the maximum so that nothing overflows. */
 export const softmax: Kernel = (call) => {
   const x = call.input(0);

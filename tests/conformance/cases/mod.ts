@@ -2,6 +2,7 @@
 import type { CaseFamilies } from "../case.ts";
 import { attentionCases } from "./attention.ts";
 import { elementwiseCases } from "./elementwise.ts";
+import { expertCases } from "./experts.ts";
 import { layerCases } from "./layer.ts";
 import { linearCases, matmulCases } from "./matmul.ts";
 import { normCases } from "./norms.ts";
@@ -16,6 +17,7 @@ export const CASE_FAMILIES: CaseFamilies = {
   norms: normCases,
   matmul: matmulCases,
   linear: linearCases,
+  experts: expertCases,
   rows: rowCases,
   rope: ropeCases,
   attention: attentionCases,

@@ -1,0 +1,115 @@
+/**
+ * The names of a decoder's weights in files, as one table a family, and the shapes that a configuration demands.
+ *
+ * @module
+ */
+import type { ExpertsConfig } from "../nn/experts.ts";
+import type { DecoderConfig } from "./config.ts";
+
+/**
+ * Names of a tensor without `.weight` and `.bias`; of several the first in the file counts. A `*` stands for the number
+ * of an expert, where each has a tensor of its own.
+ */
+export type FileNames = string | readonly string[];
+
+/** Names in GGUF and in Hugging Face files. Those of a layer leave out what stands before: `blk.0.`, `layers.0.`. */
+export type NamePair = readonly [gguf: FileNames, huggingFace: FileNames];
+
+/** What a weight is for: its name in the Program. */
+export type ModelRole = "embedding" | "positions" | "embeddingNorm" | "norm" | "head";
+/** As `ModelRole`, for the weights of a layer. */
+export type LayerRole =
+  | "attentionNorm"
+  | "attentionPostNorm"
+  | "feedForwardNorm"
+  | "feedForwardPostNorm"
+  | "query"
+  | "key"
+  | "value"
+  | "output"
+  | "queryNorm"
+  | "keyNorm"
+  | "gate"
+  | "up"
+  | "down"
+  | "router"
+  | "experts.gate"
+  | "experts.up"
+  | "experts.down"
+  | "shared.router"
+  | "shared.gate"
+  | "shared.up"
+  | "shared.down";
+
+/** The table of a family. */
+export interface DecoderNames {
+  /** What Hugging Face names begin with; of several the first in the file counts. `""` is a base model. */
+  readonly prefixes: readonly string[];
+  /** What Hugging Face names of a layer begin with, before its number: `layers`. */
+  readonly layers: string;
+  /** Weights of the model. */
+  readonly model: Readonly<Partial<Record<ModelRole, NamePair>>>;
+  /** Weights of a layer. */
+  readonly layer: Readonly<Partial<Record<LayerRole, NamePair>>>;
+  /** Query, key and value in one tensor. */
+  readonly fusedAttention?: {
+    /** Its names. */
+    readonly names: NamePair;
+    /** Hugging Face keeps each KV head's queries, key and value together; GGUF has all queries, keys, then values. */
+    readonly interleaved: boolean;
+  };
+  /** Gate and up in one tensor, gate first. */
+  readonly fusedGate?: NamePair;
+  /** Hugging Face matrices of layers are stored as [in, out]. */
+  readonly transposed?: boolean;
+}
+
+type Shape = (c: DecoderConfig) => readonly number[];
+
+const hidden: Shape = (c) => [c.hiddenSize];
+const toInner: Shape = (c) => [c.intermediateSize, c.hiddenSize];
+const vocabulary: Shape = (c) => [c.vocabSize, c.hiddenSize];
+const ofExperts = (shape: (experts: ExpertsConfig, c: DecoderConfig) => readonly number[]): Shape => (c) =>
+  c.experts ? shape(c.experts, c) : [];
+const toExperts = ofExperts((e, c) => [e.count * e.intermediateSize, c.hiddenSize]);
+const toShared = ofExperts((e, c) => [e.sharedSize, c.hiddenSize]);
+const headNorm = (heads: (c: DecoderConfig) => number): Shape => (c) => [
+  c.qkNorm === "width" ? heads(c) * c.headDim : c.headDim,
+];
+
+/** Shape of each weight. */
+export const SHAPES: Readonly<Record<ModelRole | LayerRole, Shape>> = {
+  embedding: vocabulary,
+  positions: (c) => [c.contextLength, c.hiddenSize],
+  embeddingNorm: hidden,
+  norm: hidden,
+  head: vocabulary,
+  attentionNorm: hidden,
+  attentionPostNorm: hidden,
+  feedForwardNorm: hidden,
+  feedForwardPostNorm: hidden,
+  query: (c) => [c.heads * c.headDim, c.hiddenSize],
+  key: (c) => [c.kvHeads * c.headDim, c.hiddenSize],
+  value: (c) => [c.kvHeads * c.headDim, c.hiddenSize],
+  output: (c) => [c.hiddenSize, c.heads * c.headDim],
+  queryNorm: headNorm((c) => c.heads),
+  keyNorm: headNorm((c) => c.kvHeads),
+  gate: toInner,
+  up: toInner,
+  down: (c) => [c.hiddenSize, c.intermediateSize],
+  router: ofExperts((e, c) => [e.count, c.hiddenSize]),
+  "experts.gate": toExperts,
+  "experts.up": toExperts,
+  "experts.down": ofExperts((e, c) => [e.count * c.hiddenSize, e.intermediateSize]),
+  "shared.router": (c) => [1, c.hiddenSize],
+  "shared.gate": toShared,
+  "shared.up": toShared,
+  "shared.down": ofExperts((e, c) => [c.hiddenSize, e.sharedSize]),
+};
+
+/** Which layers have a role: those with experts have no dense block, and the other way round. */
+export function hasRole(role: LayerRole, { experts }: DecoderConfig): boolean {
+  if (role === "gate" || role === "up" || role === "down") return experts === undefined;
+  if (role.startsWith("shared.")) return experts !== undefined && experts.sharedSize > 0;
+  return experts !== undefined || !(role === "router" || role.startsWith("experts."));
+}

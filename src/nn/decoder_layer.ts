@@ -1,0 +1,65 @@
+/**
+ * One layer of a decoder: attention, feed-forward block, their norms, and how they join the residual stream.
+ *
+ * @module
+ */
+import type { Activation } from "../program/ops.ts";
+import type { Recorder, Ref } from "../program/recorder.ts";
+import { attention, type AttentionConfig, type AttentionWeights } from "./attention.ts";
+import type { DecoderInputs } from "./decoder.ts";
+import { experts, type ExpertsConfig, type ExpertsWeights } from "./experts.ts";
+import { feedForward, type FeedForwardWeights } from "./feed_forward.ts";
+import { type Norm, norm } from "./norm.ts";
+
+/** Weights of one layer. A norm that is absent is not applied. */
+export interface LayerWeights {
+  /** Before attention. */
+  readonly attentionNorm?: Norm;
+  /** The attention block. */
+  readonly attention: AttentionWeights;
+  /** After attention, before the sum. */
+  readonly attentionPostNorm?: Norm;
+  /** Before the feed-forward block; a parallel layer without it feeds both blocks from `attentionNorm`. */
+  readonly feedForwardNorm?: Norm;
+  /** The feed-forward block, or the experts in its place. */
+  readonly feedForward: FeedForwardWeights | ExpertsWeights;
+  /** After the feed-forward block, before the sum. */
+  readonly feedForwardPostNorm?: Norm;
+}
+
+/** What the layers of a model have in common. */
+export interface LayerConfig extends AttentionConfig {
+  /** Activation of the feed-forward block. */
+  readonly activation: Activation;
+  /** Both blocks read the layer's input, and their results are added at once. */
+  readonly parallelResidual: boolean;
+  /** How experts are used, in models that have them. */
+  readonly experts?: ExpertsConfig;
+}
+
+/** x: [rows, hidden]. */
+export function decoderLayer(
+  g: Recorder,
+  x: Ref,
+  w: LayerWeights,
+  c: LayerConfig,
+  layer: number,
+  inputs: DecoderInputs,
+): Ref {
+  const normed = norm(g, x, w.attentionNorm, c.norm);
+  const attended = attention(g, normed, w.attention, c, layer, inputs);
+  const first = norm(g, attended, w.attentionPostNorm, c.norm);
+  const forward = (input: Ref): Ref => norm(g, block(g, input, w, c), w.feedForwardPostNorm, c.norm);
+  if (c.parallelResidual) {
+    const second = forward(w.feedForwardNorm ? norm(g, x, w.feedForwardNorm, c.norm) : normed);
+    return g.add(x, g.add(first, second));
+  }
+  const middle = g.add(x, first);
+  return g.add(middle, forward(norm(g, middle, w.feedForwardNorm, c.norm)));
+}
+
+function block(g: Recorder, x: Ref, { feedForward: w }: LayerWeights, c: LayerConfig): Ref {
+  return "router" in w && c.experts
+    ? experts(g, x, w, c.experts, c.activation)
+    : feedForward(g, x, w as FeedForwardWeights, c.activation);
+}
