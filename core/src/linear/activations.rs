@@ -2,7 +2,7 @@
 //!
 //! F32 rows stay as they are.
 //! Quantized rows lie four and four together, in blocks of 32 columns: pieces of 4 bytes (`[piece][4 rows]`), then of the four rows the scales,
-//! the scales times the sums of the values (both F32), and 8 times the sums (i32). A piece is four columns in `I8`, two in `I16`:
+//! the scales times the sums of the values (both F32), and minus 8 times the sums (i32). A piece is four columns in `I8`, two in `I16`:
 //! of each four columns the first and third, then the second and fourth, the order in which a shift and a mask take bytes out of
 //! 16-bit lanes.
 
@@ -195,7 +195,7 @@ unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8) {
         let meta = to.add(kind.pieces() * 4 * FOUR);
         meta.cast::<f32>().write(scale);
         meta.add(16).cast::<f32>().write(scale * sum as f32);
-        meta.add(32).cast::<i32>().write(sum.wrapping_mul(8));
+        meta.add(32).cast::<i32>().write(sum.wrapping_mul(-8));
     }
 }
 

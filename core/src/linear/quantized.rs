@@ -17,10 +17,12 @@ trait Kernel {
     const PARTS: usize;
     /// Whether 8 times the sum of the activations must be taken off.
     const ZERO_8: bool;
+    /// The accumulator to begin with, of minus 8 times the sum of the activations.
+    fn start(less_sum_8: V) -> V;
     /// Place among the unpacked of part `part` of packed vector `source`.
     fn place(source: usize, part: usize) -> usize;
     fn unpack(packed: V, part: usize) -> V;
-    /// Adds a product to an accumulator, which starts at zero.
+    /// Adds a product to an accumulator.
     fn step(sum: V, activations: V, weights: V) -> V;
     /// The accumulator as i32 of four rows.
     fn finish(sum: V) -> V;
@@ -33,6 +35,11 @@ impl<const MIN: bool> Kernel for NibblesByBytes<MIN> {
     const SOURCES: usize = 4;
     const PARTS: usize = 2;
     const ZERO_8: bool = !MIN;
+    /// Sums wrap on their way, but what they end at fits: 8 * 127 * 16 of one lane's own columns, and as much of the other's.
+    #[inline(always)]
+    fn start(less_sum_8: V) -> V {
+        less_sum_8.and(V::splat_i32(0xffff))
+    }
     #[inline(always)]
     fn place(source: usize, part: usize) -> usize {
         source + 4 * part
@@ -64,6 +71,10 @@ impl<const MIN: bool> Kernel for NibblesByWords<MIN> {
     const PARTS: usize = 4;
     const ZERO_8: bool = !MIN;
     #[inline(always)]
+    fn start(less_sum_8: V) -> V {
+        less_sum_8
+    }
+    #[inline(always)]
     fn place(source: usize, part: usize) -> usize {
         2 * source + part % 2 + 8 * (part / 2)
     }
@@ -94,6 +105,10 @@ impl Kernel for BytesByWords {
     const SOURCES: usize = 8;
     const PARTS: usize = 2;
     const ZERO_8: bool = false;
+    #[inline(always)]
+    fn start(_: V) -> V {
+        V::zero()
+    }
     #[inline(always)]
     fn place(source: usize, part: usize) -> usize {
         2 * source + part
@@ -193,23 +208,27 @@ unsafe fn rows_of_group<K: Kernel, const MIN: bool>(
 struct Meta {
     scale: V,
     scaled_sum: V,
-    sum_8: V,
 }
 
 /// Adds a block's dots, scaled, to the sums of four rows. Both kernels sum through this function, block after block:
 /// that is what makes their rows equal to the bit.
 #[inline(always)]
-fn fold<K: Kernel, const MIN: bool>(sum: V, dots: V, scale: V, min: V, meta: Meta) -> V {
-    let dots = if K::ZERO_8 {
-        dots.sub_i32(meta.sum_8)
-    } else {
-        dots
-    };
+fn fold<const MIN: bool>(sum: V, dots: V, scale: V, min: V, meta: Meta) -> V {
     let sum = dots.f32_from_i32().madd(scale.mul(meta.scale), sum);
     if MIN {
         min.madd(meta.scaled_sum, sum)
     } else {
         sum
+    }
+}
+
+/// What a block's accumulators begin with; `less_sum_8` is read only where it is needed.
+#[inline(always)]
+fn start<K: Kernel>(less_sum_8: impl Fn() -> V) -> V {
+    if K::ZERO_8 {
+        K::start(less_sum_8())
+    } else {
+        V::zero()
     }
 }
 
@@ -231,7 +250,8 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
     unsafe {
         let (mut w, mut a) = (packed, x.four(token).add(token % FOUR * 4));
         for _ in 0..x.k / BLOCK {
-            let mut dots = [V::zero(); QUADS];
+            let meta = a.add(16 * K::SOURCES * K::PARTS);
+            let mut dots = [start::<K>(|| V::load32_splat(meta.add(32))); QUADS];
             for source in 0..K::SOURCES {
                 let values: [V; 4] = std::array::from_fn(|part| {
                     V::load32_splat(a.add(16 * K::place(source, part % K::PARTS)))
@@ -243,11 +263,10 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
                     }
                 }
             }
-            a = a.add(16 * K::SOURCES * K::PARTS);
+            a = meta.add(META);
             let meta = Meta {
-                scale: V::load32_splat(a),
-                scaled_sum: V::load32_splat(a.add(16)),
-                sum_8: V::load32_splat(a.add(32)),
+                scale: V::load32_splat(meta),
+                scaled_sum: V::load32_splat(meta.add(16)),
             };
             for r in 0..QUADS {
                 let scale = widen_f16(V::load_i16x4(w.add(r * 8)));
@@ -256,10 +275,9 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
                 } else {
                     V::zero()
                 };
-                sums[r] = fold::<K, MIN>(sums[r], K::finish(dots[r]), scale, min, meta);
+                sums[r] = fold::<MIN>(sums[r], K::finish(dots[r]), scale, min, meta);
             }
             w = w.add(header(MIN) + K::SOURCES * QUADS * 16);
-            a = a.add(META);
         }
         for (r, sum) in sums.into_iter().enumerate() {
             output.write(token, row + r * LANES, sum);
@@ -325,7 +343,13 @@ unsafe fn tile<K: Kernel, const MIN: bool>(
             let mut w = tile.add(half * blocks * tile_bytes::<K, MIN>());
             let mut a = x.four(token);
             for _ in 0..blocks {
-                let mut dots = [[V::zero(); 2]; FOUR];
+                let meta = a.add(16 * K::SOURCES * K::PARTS);
+                let mut start = start::<K>(|| V::load(meta.add(32)));
+                let mut dots = [[start; 2]; FOUR];
+                for dots in &mut dots {
+                    *dots = [start; 2];
+                    start = start.rotate();
+                }
                 let quants = w.add(32 * (1 + usize::from(MIN)));
                 for i in 0..pieces {
                     let mut values = V::load(a.add(i * 16));
@@ -339,11 +363,10 @@ unsafe fn tile<K: Kernel, const MIN: bool>(
                         values = values.rotate();
                     }
                 }
-                a = a.add(16 * K::SOURCES * K::PARTS);
+                a = meta.add(META);
                 let meta = Meta {
-                    scale: V::load(a),
-                    scaled_sum: V::load(a.add(16)),
-                    sum_8: V::load(a.add(32)),
+                    scale: V::load(meta),
+                    scaled_sum: V::load(meta.add(16)),
                 };
                 for r in 0..2 {
                     let scale = V::load(w.add(16 * r));
@@ -354,7 +377,7 @@ unsafe fn tile<K: Kernel, const MIN: bool>(
                     };
                     let mut meta = meta;
                     for turn in 0..FOUR {
-                        sums[turn][r] = fold::<K, MIN>(
+                        sums[turn][r] = fold::<MIN>(
                             sums[turn][r],
                             K::finish(dots[turn][r]),
                             scale,
@@ -364,7 +387,6 @@ unsafe fn tile<K: Kernel, const MIN: bool>(
                         meta = meta.rotate();
                     }
                 }
-                a = a.add(META);
                 w = w.add(tile_bytes::<K, MIN>());
             }
             for r in 0..2 {
@@ -387,7 +409,6 @@ impl Meta {
         Meta {
             scale: self.scale.rotate(),
             scaled_sum: self.scaled_sum.rotate(),
-            sum_8: self.sum_8.rotate(),
         }
     }
 }
