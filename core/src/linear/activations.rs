@@ -7,7 +7,7 @@
 //! 16-bit lanes.
 
 use super::weight::BLOCK;
-use crate::simd::{Vector, BYTE_DOT, ROUND, V};
+use crate::simd::{byte_dot, ByteDot, Vector, ROUND, V};
 use std::ops::Range;
 
 /// What activations are prepared as.
@@ -29,13 +29,19 @@ pub(super) const META: usize = 3 * 4 * FOUR;
 
 impl ActivationKind {
     /// For weights of nibbles.
-    pub(super) const NIBBLE: ActivationKind = if BYTE_DOT {
-        ActivationKind::I8
-    } else {
-        ActivationKind::I16
-    };
+    pub(super) fn of_nibbles() -> ActivationKind {
+        match byte_dot() {
+            ByteDot::None => ActivationKind::I16,
+            _ => ActivationKind::I8,
+        }
+    }
     /// For weights of bytes.
-    pub(super) const BYTE: ActivationKind = ActivationKind::I16;
+    pub(super) fn of_bytes() -> ActivationKind {
+        match byte_dot() {
+            ByteDot::Unsigned | ByteDot::Signed => ActivationKind::I8,
+            _ => ActivationKind::I16,
+        }
+    }
 
     /// Pieces of 4 bytes of a block.
     const fn pieces(self) -> usize {
@@ -60,6 +66,8 @@ pub struct Activations {
     /// Pieces of a block.
     pub(super) pieces: usize,
     data: *const u8,
+    /// Which of the kernels of bytes is used; all give the same.
+    pub(super) dot: ByteDot,
 }
 
 impl Activations {
@@ -103,6 +111,7 @@ impl Activations {
                 k,
                 pieces,
                 data: x.cast(),
+                dot: ByteDot::None,
             };
         }
         debug_assert!(k.is_multiple_of(BLOCK));
@@ -123,6 +132,7 @@ impl Activations {
             k,
             pieces,
             data: scratch,
+            dot: byte_dot(),
         }
     }
 

@@ -1,135 +1,19 @@
 //! Nibble and byte weights by 8-bit activations: exact integer dots of 32 columns, summed in F32 block after block.
 
 use super::activations::{FOUR, META};
+use super::kernels::{
+    BytesByQuads, BytesByWords, Kernel, NibblesByBytes, NibblesByQuads, NibblesByWords,
+};
 use super::weight::BLOCK;
 use super::{singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF};
-use crate::simd::{widen_f16, Vector, BYTE_DOT, LANES, V};
+use crate::simd::{widen_f16, ByteDot, Vector, BYTE_DOT, LANES, V};
+
+/// Whether the build has kernels of bytes, and words for nibbles; tests have all.
+const BYTES: bool = BYTE_DOT || cfg!(test);
+const WORDS: bool = !BYTE_DOT || cfg!(test);
 
 /// Vectors of four rows that make a group.
 const QUADS: usize = GROUP / LANES;
-
-/// How packed weights become the dots of a block. Four rows of a block unpack to `SOURCES * PARTS` vectors;
-/// vector `i` meets piece `i` of the activations, splat.
-trait Kernel {
-    /// Packed vectors of four rows of a block.
-    const SOURCES: usize;
-    /// Vectors that a packed one unpacks to.
-    const PARTS: usize;
-    /// Whether 8 times the sum of the activations must be taken off.
-    const ZERO_8: bool;
-    /// The accumulator to begin with, of minus 8 times the sum of the activations.
-    fn start(less_sum_8: V) -> V;
-    /// Place among the unpacked of part `part` of packed vector `source`.
-    fn place(source: usize, part: usize) -> usize;
-    fn unpack(packed: V, part: usize) -> V;
-    /// Adds a product to an accumulator.
-    fn step(sum: V, activations: V, weights: V) -> V;
-    /// The accumulator as i32 of four rows.
-    fn finish(sum: V) -> V;
-}
-
-/// Nibbles by bytes: products of two fit, and all 32 columns' sums stay within i16 (8 * 2 * 15 * 127).
-struct NibblesByBytes<const MIN: bool>;
-
-impl<const MIN: bool> Kernel for NibblesByBytes<MIN> {
-    const SOURCES: usize = 4;
-    const PARTS: usize = 2;
-    const ZERO_8: bool = !MIN;
-    /// Sums wrap on their way, but what they end at fits: 8 * 127 * 16 of one lane's own columns, and as much of the other's.
-    #[inline(always)]
-    fn start(less_sum_8: V) -> V {
-        less_sum_8.and(V::splat_i32(0xffff))
-    }
-    #[inline(always)]
-    fn place(source: usize, part: usize) -> usize {
-        source + 4 * part
-    }
-    #[inline(always)]
-    fn unpack(packed: V, part: usize) -> V {
-        let mask = V::splat_i32(0x0f0f_0f0f);
-        if part == 0 {
-            packed.and(mask)
-        } else {
-            packed.shr_u16::<4>().and(mask)
-        }
-    }
-    #[inline(always)]
-    fn step(sum: V, activations: V, weights: V) -> V {
-        sum.add_i16(activations.dot_i8_u7(weights))
-    }
-    #[inline(always)]
-    fn finish(sum: V) -> V {
-        sum.pairs_i16()
-    }
-}
-
-/// Nibbles by words, for machines without a dot of bytes.
-struct NibblesByWords<const MIN: bool>;
-
-impl<const MIN: bool> Kernel for NibblesByWords<MIN> {
-    const SOURCES: usize = 4;
-    const PARTS: usize = 4;
-    const ZERO_8: bool = !MIN;
-    #[inline(always)]
-    fn start(less_sum_8: V) -> V {
-        less_sum_8
-    }
-    #[inline(always)]
-    fn place(source: usize, part: usize) -> usize {
-        2 * source + part % 2 + 8 * (part / 2)
-    }
-    #[inline(always)]
-    fn unpack(packed: V, part: usize) -> V {
-        let mask = V::splat_i32(0x000f_000f);
-        match part {
-            0 => packed.and(mask),
-            1 => packed.shr_u16::<8>().and(mask),
-            2 => packed.shr_u16::<4>().and(mask),
-            _ => packed.shr_u16::<12>(),
-        }
-    }
-    #[inline(always)]
-    fn step(sum: V, activations: V, weights: V) -> V {
-        sum.add_i32(activations.dot_i16(weights))
-    }
-    #[inline(always)]
-    fn finish(sum: V) -> V {
-        sum
-    }
-}
-
-/// Bytes by words.
-struct BytesByWords;
-
-impl Kernel for BytesByWords {
-    const SOURCES: usize = 8;
-    const PARTS: usize = 2;
-    const ZERO_8: bool = false;
-    #[inline(always)]
-    fn start(_: V) -> V {
-        V::zero()
-    }
-    #[inline(always)]
-    fn place(source: usize, part: usize) -> usize {
-        2 * source + part
-    }
-    #[inline(always)]
-    fn unpack(packed: V, part: usize) -> V {
-        if part == 0 {
-            packed.shl_i16::<8>().shr_i16::<8>()
-        } else {
-            packed.shr_i16::<8>()
-        }
-    }
-    #[inline(always)]
-    fn step(sum: V, activations: V, weights: V) -> V {
-        sum.add_i32(activations.dot_i16(weights))
-    }
-    #[inline(always)]
-    fn finish(sum: V) -> V {
-        sum
-    }
-}
 
 /// Bytes of a block of 16 rows unpacked to a tile.
 pub(super) fn tile_block_bytes(kind: ActivationKind, min: bool) -> usize {
@@ -150,11 +34,14 @@ pub(super) unsafe fn nibble_group<const MIN: bool>(
 ) {
     // SAFETY: the caller's.
     unsafe {
-        match x.kind {
-            ActivationKind::I8 if BYTE_DOT || cfg!(test) => {
+        match (x.kind, x.dot) {
+            (ActivationKind::I8, ByteDot::Unsigned | ByteDot::Signed) if BYTES => {
+                rows_of_group::<NibblesByQuads<MIN>, MIN>(weight, group, x, m, output, scratch)
+            }
+            (ActivationKind::I8, _) if BYTES => {
                 rows_of_group::<NibblesByBytes<MIN>, MIN>(weight, group, x, m, output, scratch)
             }
-            ActivationKind::I16 if !BYTE_DOT || cfg!(test) => {
+            (ActivationKind::I16, _) if WORDS => {
                 rows_of_group::<NibblesByWords<MIN>, MIN>(weight, group, x, m, output, scratch)
             }
             _ => unreachable!("activations of another kind"),
@@ -174,7 +61,20 @@ pub(super) unsafe fn byte_group<const MIN: bool>(
     scratch: *mut u8,
 ) {
     // SAFETY: the caller's.
-    unsafe { rows_of_group::<BytesByWords, MIN>(weight, group, x, m, output, scratch) }
+    unsafe {
+        match (x.kind, x.dot) {
+            (ActivationKind::I8, ByteDot::Unsigned) if BYTES => {
+                rows_of_group::<BytesByQuads<false>, MIN>(weight, group, x, m, output, scratch)
+            }
+            (ActivationKind::I8, ByteDot::Signed) if BYTES => {
+                rows_of_group::<BytesByQuads<true>, MIN>(weight, group, x, m, output, scratch)
+            }
+            (ActivationKind::I16, _) => {
+                rows_of_group::<BytesByWords, MIN>(weight, group, x, m, output, scratch)
+            }
+            _ => unreachable!("activations of another kind"),
+        }
+    }
 }
 
 #[inline(always)]
@@ -225,7 +125,7 @@ fn fold<const MIN: bool>(sum: V, dots: V, scale: V, min: V, meta: Meta) -> V {
 /// What a block's accumulators begin with; `less_sum_8` is read only where it is needed.
 #[inline(always)]
 fn start<K: Kernel>(less_sum_8: impl Fn() -> V) -> V {
-    if K::ZERO_8 {
+    if K::ZERO {
         K::start(less_sum_8())
     } else {
         V::zero()
@@ -377,13 +277,8 @@ unsafe fn tile<K: Kernel, const MIN: bool>(
                     };
                     let mut meta = meta;
                     for turn in 0..FOUR {
-                        sums[turn][r] = fold::<MIN>(
-                            sums[turn][r],
-                            K::finish(dots[turn][r]),
-                            scale,
-                            min,
-                            meta,
-                        );
+                        sums[turn][r] =
+                            fold::<MIN>(sums[turn][r], K::finish(dots[turn][r]), scale, min, meta);
                         meta = meta.rotate();
                     }
                 }
