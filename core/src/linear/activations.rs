@@ -2,12 +2,12 @@
 //!
 //! F32 rows stay as they are.
 //! Quantized rows lie four and four together, in blocks of 32 columns: pieces of 4 bytes (`[piece][4 rows]`), then of the four rows the scales,
-//! the scales times the sums of the values (both F32), and 8 times the sums (i32). A piece is four columns in `I8`, two in `I16`:
+//! the scales times the sums of the values (both F32), and minus 8 times the sums (i32). A piece is four columns in `I8`, two in `I16`:
 //! of each four columns the first and third, then the second and fourth, the order in which a shift and a mask take bytes out of
 //! 16-bit lanes.
 
 use super::weight::BLOCK;
-use crate::simd::{Vector, BYTE_DOT, ROUND, V};
+use crate::simd::{byte_dot, ByteDot, Vector, ROUND, V};
 use std::ops::Range;
 
 /// What activations are prepared as.
@@ -29,13 +29,19 @@ pub(super) const META: usize = 3 * 4 * FOUR;
 
 impl ActivationKind {
     /// For weights of nibbles.
-    pub(super) const NIBBLE: ActivationKind = if BYTE_DOT {
-        ActivationKind::I8
-    } else {
-        ActivationKind::I16
-    };
+    pub(super) fn of_nibbles() -> ActivationKind {
+        match byte_dot() {
+            ByteDot::None => ActivationKind::I16,
+            _ => ActivationKind::I8,
+        }
+    }
     /// For weights of bytes.
-    pub(super) const BYTE: ActivationKind = ActivationKind::I16;
+    pub(super) fn of_bytes() -> ActivationKind {
+        match byte_dot() {
+            ByteDot::Unsigned | ByteDot::Signed => ActivationKind::I8,
+            _ => ActivationKind::I16,
+        }
+    }
 
     /// Pieces of 4 bytes of a block.
     const fn pieces(self) -> usize {
@@ -60,6 +66,8 @@ pub struct Activations {
     /// Pieces of a block.
     pub(super) pieces: usize,
     data: *const u8,
+    /// Which of the kernels of bytes is used; all give the same.
+    pub(super) dot: ByteDot,
 }
 
 impl Activations {
@@ -103,6 +111,7 @@ impl Activations {
                 k,
                 pieces,
                 data: x.cast(),
+                dot: ByteDot::None,
             };
         }
         debug_assert!(k.is_multiple_of(BLOCK));
@@ -123,6 +132,7 @@ impl Activations {
             k,
             pieces,
             data: scratch,
+            dot: byte_dot(),
         }
     }
 
@@ -195,7 +205,7 @@ unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8) {
         let meta = to.add(kind.pieces() * 4 * FOUR);
         meta.cast::<f32>().write(scale);
         meta.add(16).cast::<f32>().write(scale * sum as f32);
-        meta.add(32).cast::<i32>().write(sum.wrapping_mul(8));
+        meta.add(32).cast::<i32>().write(sum.wrapping_mul(-8));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod activations;
 mod float;
+mod kernels;
 mod quantized;
 #[cfg(test)]
 mod tests;

@@ -1,120 +1,19 @@
 //! Nibble and byte weights by 8-bit activations: exact integer dots of 32 columns, summed in F32 block after block.
 
 use super::activations::{FOUR, META};
+use super::kernels::{
+    BytesByQuads, BytesByWords, Kernel, NibblesByBytes, NibblesByQuads, NibblesByWords,
+};
 use super::weight::BLOCK;
 use super::{singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF};
-use crate::simd::{widen_f16, Vector, BYTE_DOT, LANES, V};
+use crate::simd::{widen_f16, ByteDot, Vector, BYTE_DOT, LANES, V};
+
+/// Whether the build has kernels of bytes, and words for nibbles; tests have all.
+const BYTES: bool = BYTE_DOT || cfg!(test);
+const WORDS: bool = !BYTE_DOT || cfg!(test);
 
 /// Vectors of four rows that make a group.
 const QUADS: usize = GROUP / LANES;
-
-/// How packed weights become the dots of a block. Four rows of a block unpack to `SOURCES * PARTS` vectors;
-/// vector `i` meets piece `i` of the activations, splat.
-trait Kernel {
-    /// Packed vectors of four rows of a block.
-    const SOURCES: usize;
-    /// Vectors that a packed one unpacks to.
-    const PARTS: usize;
-    /// Whether 8 times the sum of the activations must be taken off.
-    const ZERO_8: bool;
-    /// Place among the unpacked of part `part` of packed vector `source`.
-    fn place(source: usize, part: usize) -> usize;
-    fn unpack(packed: V, part: usize) -> V;
-    /// Adds a product to an accumulator, which starts at zero.
-    fn step(sum: V, activations: V, weights: V) -> V;
-    /// The accumulator as i32 of four rows.
-    fn finish(sum: V) -> V;
-}
-
-/// Nibbles by bytes: products of two fit, and all 32 columns' sums stay within i16 (8 * 2 * 15 * 127).
-struct NibblesByBytes<const MIN: bool>;
-
-impl<const MIN: bool> Kernel for NibblesByBytes<MIN> {
-    const SOURCES: usize = 4;
-    const PARTS: usize = 2;
-    const ZERO_8: bool = !MIN;
-    #[inline(always)]
-    fn place(source: usize, part: usize) -> usize {
-        source + 4 * part
-    }
-    #[inline(always)]
-    fn unpack(packed: V, part: usize) -> V {
-        let mask = V::splat_i32(0x0f0f_0f0f);
-        if part == 0 {
-            packed.and(mask)
-        } else {
-            packed.shr_u16::<4>().and(mask)
-        }
-    }
-    #[inline(always)]
-    fn step(sum: V, activations: V, weights: V) -> V {
-        sum.add_i16(activations.dot_i8_u7(weights))
-    }
-    #[inline(always)]
-    fn finish(sum: V) -> V {
-        sum.pairs_i16()
-    }
-}
-
-/// Nibbles by words, for machines without a dot of bytes.
-struct NibblesByWords<const MIN: bool>;
-
-impl<const MIN: bool> Kernel for NibblesByWords<MIN> {
-    const SOURCES: usize = 4;
-    const PARTS: usize = 4;
-    const ZERO_8: bool = !MIN;
-    #[inline(always)]
-    fn place(source: usize, part: usize) -> usize {
-        2 * source + part % 2 + 8 * (part / 2)
-    }
-    #[inline(always)]
-    fn unpack(packed: V, part: usize) -> V {
-        let mask = V::splat_i32(0x000f_000f);
-        match part {
-            0 => packed.and(mask),
-            1 => packed.shr_u16::<8>().and(mask),
-            2 => packed.shr_u16::<4>().and(mask),
-            _ => packed.shr_u16::<12>(),
-        }
-    }
-    #[inline(always)]
-    fn step(sum: V, activations: V, weights: V) -> V {
-        sum.add_i32(activations.dot_i16(weights))
-    }
-    #[inline(always)]
-    fn finish(sum: V) -> V {
-        sum
-    }
-}
-
-/// Bytes by words.
-struct BytesByWords;
-
-impl Kernel for BytesByWords {
-    const SOURCES: usize = 8;
-    const PARTS: usize = 2;
-    const ZERO_8: bool = false;
-    #[inline(always)]
-    fn place(source: usize, part: usize) -> usize {
-        2 * source + part
-    }
-    #[inline(always)]
-    fn unpack(packed: V, part: usize) -> V {
-        if part == 0 {
-            packed.shl_i16::<8>().shr_i16::<8>()
-        } else {
-            packed.shr_i16::<8>()
-        }
-    }
-    #[inline(always)]
-    fn step(sum: V, activations: V, weights: V) -> V {
-        sum.add_i32(activations.dot_i16(weights))
-    }
-    #[inline(always)]
-    fn finish(sum: V) -> V {
-        sum
-    }
-}
 
 /// Bytes of a block of 16 rows unpacked to a tile.
 pub(super) fn tile_block_bytes(kind: ActivationKind, min: bool) -> usize {
@@ -135,11 +34,14 @@ pub(super) unsafe fn nibble_group<const MIN: bool>(
 ) {
     // SAFETY: the caller's.
     unsafe {
-        match x.kind {
-            ActivationKind::I8 if BYTE_DOT || cfg!(test) => {
+        match (x.kind, x.dot) {
+            (ActivationKind::I8, ByteDot::Unsigned | ByteDot::Signed) if BYTES => {
+                rows_of_group::<NibblesByQuads<MIN>, MIN>(weight, group, x, m, output, scratch)
+            }
+            (ActivationKind::I8, _) if BYTES => {
                 rows_of_group::<NibblesByBytes<MIN>, MIN>(weight, group, x, m, output, scratch)
             }
-            ActivationKind::I16 if !BYTE_DOT || cfg!(test) => {
+            (ActivationKind::I16, _) if WORDS => {
                 rows_of_group::<NibblesByWords<MIN>, MIN>(weight, group, x, m, output, scratch)
             }
             _ => unreachable!("activations of another kind"),
@@ -159,7 +61,20 @@ pub(super) unsafe fn byte_group<const MIN: bool>(
     scratch: *mut u8,
 ) {
     // SAFETY: the caller's.
-    unsafe { rows_of_group::<BytesByWords, MIN>(weight, group, x, m, output, scratch) }
+    unsafe {
+        match (x.kind, x.dot) {
+            (ActivationKind::I8, ByteDot::Unsigned) if BYTES => {
+                rows_of_group::<BytesByQuads<false>, MIN>(weight, group, x, m, output, scratch)
+            }
+            (ActivationKind::I8, ByteDot::Signed) if BYTES => {
+                rows_of_group::<BytesByQuads<true>, MIN>(weight, group, x, m, output, scratch)
+            }
+            (ActivationKind::I16, _) => {
+                rows_of_group::<BytesByWords, MIN>(weight, group, x, m, output, scratch)
+            }
+            _ => unreachable!("activations of another kind"),
+        }
+    }
 }
 
 #[inline(always)]
@@ -193,23 +108,27 @@ unsafe fn rows_of_group<K: Kernel, const MIN: bool>(
 struct Meta {
     scale: V,
     scaled_sum: V,
-    sum_8: V,
 }
 
 /// Adds a block's dots, scaled, to the sums of four rows. Both kernels sum through this function, block after block:
 /// that is what makes their rows equal to the bit.
 #[inline(always)]
-fn fold<K: Kernel, const MIN: bool>(sum: V, dots: V, scale: V, min: V, meta: Meta) -> V {
-    let dots = if K::ZERO_8 {
-        dots.sub_i32(meta.sum_8)
-    } else {
-        dots
-    };
+fn fold<const MIN: bool>(sum: V, dots: V, scale: V, min: V, meta: Meta) -> V {
     let sum = dots.f32_from_i32().madd(scale.mul(meta.scale), sum);
     if MIN {
         min.madd(meta.scaled_sum, sum)
     } else {
         sum
+    }
+}
+
+/// What a block's accumulators begin with; `less_sum_8` is read only where it is needed.
+#[inline(always)]
+fn start<K: Kernel>(less_sum_8: impl Fn() -> V) -> V {
+    if K::ZERO {
+        K::start(less_sum_8())
+    } else {
+        V::zero()
     }
 }
 
@@ -231,7 +150,8 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
     unsafe {
         let (mut w, mut a) = (packed, x.four(token).add(token % FOUR * 4));
         for _ in 0..x.k / BLOCK {
-            let mut dots = [V::zero(); QUADS];
+            let meta = a.add(16 * K::SOURCES * K::PARTS);
+            let mut dots = [start::<K>(|| V::load32_splat(meta.add(32))); QUADS];
             for source in 0..K::SOURCES {
                 let values: [V; 4] = std::array::from_fn(|part| {
                     V::load32_splat(a.add(16 * K::place(source, part % K::PARTS)))
@@ -243,11 +163,10 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
                     }
                 }
             }
-            a = a.add(16 * K::SOURCES * K::PARTS);
+            a = meta.add(META);
             let meta = Meta {
-                scale: V::load32_splat(a),
-                scaled_sum: V::load32_splat(a.add(16)),
-                sum_8: V::load32_splat(a.add(32)),
+                scale: V::load32_splat(meta),
+                scaled_sum: V::load32_splat(meta.add(16)),
             };
             for r in 0..QUADS {
                 let scale = widen_f16(V::load_i16x4(w.add(r * 8)));
@@ -256,10 +175,9 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
                 } else {
                     V::zero()
                 };
-                sums[r] = fold::<K, MIN>(sums[r], K::finish(dots[r]), scale, min, meta);
+                sums[r] = fold::<MIN>(sums[r], K::finish(dots[r]), scale, min, meta);
             }
             w = w.add(header(MIN) + K::SOURCES * QUADS * 16);
-            a = a.add(META);
         }
         for (r, sum) in sums.into_iter().enumerate() {
             output.write(token, row + r * LANES, sum);
@@ -325,7 +243,13 @@ unsafe fn tile<K: Kernel, const MIN: bool>(
             let mut w = tile.add(half * blocks * tile_bytes::<K, MIN>());
             let mut a = x.four(token);
             for _ in 0..blocks {
-                let mut dots = [[V::zero(); 2]; FOUR];
+                let meta = a.add(16 * K::SOURCES * K::PARTS);
+                let mut start = start::<K>(|| V::load(meta.add(32)));
+                let mut dots = [[start; 2]; FOUR];
+                for dots in &mut dots {
+                    *dots = [start; 2];
+                    start = start.rotate();
+                }
                 let quants = w.add(32 * (1 + usize::from(MIN)));
                 for i in 0..pieces {
                     let mut values = V::load(a.add(i * 16));
@@ -339,11 +263,10 @@ unsafe fn tile<K: Kernel, const MIN: bool>(
                         values = values.rotate();
                     }
                 }
-                a = a.add(16 * K::SOURCES * K::PARTS);
+                a = meta.add(META);
                 let meta = Meta {
-                    scale: V::load(a),
-                    scaled_sum: V::load(a.add(16)),
-                    sum_8: V::load(a.add(32)),
+                    scale: V::load(meta),
+                    scaled_sum: V::load(meta.add(16)),
                 };
                 for r in 0..2 {
                     let scale = V::load(w.add(16 * r));
@@ -354,17 +277,11 @@ unsafe fn tile<K: Kernel, const MIN: bool>(
                     };
                     let mut meta = meta;
                     for turn in 0..FOUR {
-                        sums[turn][r] = fold::<K, MIN>(
-                            sums[turn][r],
-                            K::finish(dots[turn][r]),
-                            scale,
-                            min,
-                            meta,
-                        );
+                        sums[turn][r] =
+                            fold::<MIN>(sums[turn][r], K::finish(dots[turn][r]), scale, min, meta);
                         meta = meta.rotate();
                     }
                 }
-                a = a.add(META);
                 w = w.add(tile_bytes::<K, MIN>());
             }
             for r in 0..2 {
@@ -387,7 +304,6 @@ impl Meta {
         Meta {
             scale: self.scale.rotate(),
             scaled_sum: self.scaled_sum.rotate(),
-            sum_8: self.sum_8.rotate(),
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::dtype::DType;
 use crate::memory::Block;
-use crate::simd::f32_to_f16;
+use crate::simd::{byte_dot, f32_to_f16, ByteDot};
 
 const QUANTIZED: [DType; 5] = [
     DType::Q8_0,
@@ -119,6 +119,18 @@ fn run_groups(
     bias: Option<&[f32]>,
     step: usize,
 ) -> Vec<f32> {
+    run_with(weight, kind, byte_dot(), x, m, bias, step)
+}
+
+fn run_with(
+    weight: &PackedWeight,
+    kind: ActivationKind,
+    dot: ByteDot,
+    x: &[f32],
+    m: usize,
+    bias: Option<&[f32]>,
+    step: usize,
+) -> Vec<f32> {
     let k = weight.cols();
     let prepared = Block::new(Activations::scratch_bytes(kind, m, k), false).unwrap();
     // An I16 tile is the greatest.
@@ -127,7 +139,8 @@ fn run_groups(
     let mut y = vec![f32::NAN; m * stride];
     // SAFETY: the sizes are those the functions ask for.
     unsafe {
-        let activations = Activations::prepare(kind, x.as_ptr(), m, k, prepared.ptr());
+        let mut activations = Activations::prepare(kind, x.as_ptr(), m, k, prepared.ptr());
+        activations.dot = dot;
         for from in (0..weight.groups()).step_by(step) {
             let groups = from..(from + step).min(weight.groups());
             linear(
@@ -290,17 +303,27 @@ fn a_row_has_the_same_bits_whatever_the_batch_and_the_split() {
     }
 }
 
+/// The kernels of bytes that a machine may have for a weight.
+fn byte_kernels(dtype: DType) -> &'static [ByteDot] {
+    match dtype {
+        DType::Q4_0 | DType::Q4_1 => &[ByteDot::Pairs, ByteDot::Unsigned, ByteDot::Signed],
+        _ => &[ByteDot::Unsigned, ByteDot::Signed],
+    }
+}
+
 #[test]
-fn bytes_and_words_give_the_same_bits() {
+fn every_kernel_gives_the_same_bits() {
     let mut random = Random(5);
-    for dtype in [DType::Q4_0, DType::Q4_1] {
+    for dtype in QUANTIZED {
         for m in [1, 2, 7] {
             let (rows, cols) = (20, 192);
             let weight = packed(dtype, rows, cols, &file(dtype, rows, cols, &mut random));
             let x = random.normals(m * cols);
             let words = run_groups(&weight, ActivationKind::I16, &x, m, None, 9);
-            let bytes = run_groups(&weight, ActivationKind::I8, &x, m, None, 9);
-            assert_eq!(bits(&bytes), bits(&words), "{dtype:?} x {m}");
+            for dot in byte_kernels(dtype) {
+                let bytes = run_with(&weight, ActivationKind::I8, *dot, &x, m, None, 9);
+                assert_eq!(bits(&bytes), bits(&words), "{dtype:?} x {m} by {dot:?}");
+            }
         }
     }
 }
@@ -326,11 +349,12 @@ fn the_greatest_sums_do_not_overflow() {
             let x = vec![sign * 3.0; m * cols];
             let truth = naive(&dequantized(dtype, &src), &x, cols, None);
             let weight = packed(dtype, rows, cols, &src);
-            for kind in [ActivationKind::I16, ActivationKind::I8] {
-                if kind == ActivationKind::I8 && !matches!(dtype, DType::Q4_0 | DType::Q4_1) {
-                    continue;
-                }
-                let got = run_groups(&weight, kind, &x, m, None, 1);
+            let words = (ActivationKind::I16, ByteDot::None);
+            let bytes = byte_kernels(dtype)
+                .iter()
+                .map(|dot| (ActivationKind::I8, *dot));
+            for (kind, dot) in bytes.chain([words]) {
+                let got = run_with(&weight, kind, dot, &x, m, None, 1);
                 assert!(
                     got.iter()
                         .zip(&truth)

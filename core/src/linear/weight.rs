@@ -3,7 +3,7 @@
 //! A group of float rows is `[column][16 rows]`. A group of quantized rows is a sequence of blocks of 32 columns:
 //! 16 F16 scales, 16 F16 minima where the kind has them, then vectors of 4 rows x 4 consecutive columns:
 //! - nibbles: 4 steps of 64 bytes; step j has columns 4j.. in the low nibbles and 16 + 4j.. in the high ones, as GGUF does;
-//! - bytes: 8 steps of 64 bytes; step j has columns 4j...
+//! - bytes: 8 steps of 64 bytes; step j has columns 4j.., each plus 128.
 
 use super::ActivationKind;
 use crate::dtype::DType;
@@ -23,7 +23,7 @@ pub(super) enum Layout {
     Float,
     /// Unsigned nibbles; without a minimum they stand for -8..=7.
     Nibble { min: bool },
-    /// Signed bytes.
+    /// Bytes, unsigned, that stand for -128..=127.
     Byte { min: bool },
 }
 
@@ -138,8 +138,15 @@ impl PackedWeight {
                 transcoded = bytes_of_q5(quants, if layout.min() { 0 } else { 16 });
                 quants = &transcoded;
             }
+            let flip = if matches!(layout, Layout::Byte { .. }) {
+                0x80
+            } else {
+                0
+            };
             for (step, quartet) in body.chunks_exact_mut(GROUP * 4).zip(quants.chunks_exact(4)) {
-                step[lane * 4..][..4].copy_from_slice(quartet);
+                for (to, quant) in step[lane * 4..][..4].iter_mut().zip(quartet) {
+                    *to = quant ^ flip;
+                }
             }
         }
     }
@@ -175,7 +182,7 @@ impl PackedWeight {
                     for (k, out) in out.iter_mut().enumerate() {
                         let value = match layout {
                             Layout::Byte { .. } => {
-                                f32::from(quants[k / 4 * GROUP * 4 + lane * 4 + k % 4] as i8)
+                                f32::from(quants[k / 4 * GROUP * 4 + lane * 4 + k % 4]) - 128.0
                             }
                             _ => {
                                 let byte = quants[k % 16 / 4 * GROUP * 4 + lane * 4 + k % 4];
@@ -223,8 +230,8 @@ impl PackedWeight {
     pub fn activation_kind(&self) -> ActivationKind {
         match self.layout {
             Layout::Float => ActivationKind::F32,
-            Layout::Nibble { .. } => ActivationKind::NIBBLE,
-            Layout::Byte { .. } => ActivationKind::BYTE,
+            Layout::Nibble { .. } => ActivationKind::of_nibbles(),
+            Layout::Byte { .. } => ActivationKind::of_bytes(),
         }
     }
 
@@ -271,8 +278,8 @@ impl ActivationKind {
     pub fn of(dtype: DType) -> Option<ActivationKind> {
         Some(match Layout::of(dtype)? {
             Layout::Float => ActivationKind::F32,
-            Layout::Nibble { .. } => ActivationKind::NIBBLE,
-            Layout::Byte { .. } => ActivationKind::BYTE,
+            Layout::Nibble { .. } => ActivationKind::of_nibbles(),
+            Layout::Byte { .. } => ActivationKind::of_bytes(),
         })
     }
 }

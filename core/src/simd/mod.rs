@@ -10,8 +10,11 @@ mod wasm;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub use wasm::V;
 
+mod byte_dot;
 #[cfg(test)]
 mod tests;
+
+pub use byte_dot::{byte_dot, ByteDot};
 
 /// F32 lanes of a vector.
 pub const LANES: usize = 4;
@@ -73,6 +76,7 @@ pub trait Vector: Copy {
 
     fn and(self, b: Self) -> Self;
     fn or(self, b: Self) -> Self;
+    fn xor(self, b: Self) -> Self;
     /// `a` where the mask's bits are one, `b` elsewhere.
     fn select(mask: Self, a: Self, b: Self) -> Self;
 
@@ -94,6 +98,10 @@ pub trait Vector: Copy {
     fn dot_i8_u7(self, b: Self) -> Self;
     /// i32 lanes: sums of products of four neighbouring bytes, `self` signed, `b` in 0..=127, plus `c`.
     fn dot_i8_u7_add(self, b: Self, c: Self) -> Self;
+    /// As [`Vector::dot_i8_u7_add`] with `b` in 0..=255, where [`byte_dot`] is [`ByteDot::Unsigned`].
+    fn dot_i8_u8_add(self, b: Self, c: Self) -> Self;
+    /// As [`Vector::dot_i8_u7_add`] with `b` signed, where [`byte_dot`] is [`ByteDot::Signed`].
+    fn dot_i8_add(self, b: Self, c: Self) -> Self;
     /// The i32 lanes as i16, saturated: four of `self`, then four of `b`.
     fn narrow_i32(self, b: Self) -> Self;
     /// The i16 lanes as i8, saturated: eight of `self`, then eight of `b`.

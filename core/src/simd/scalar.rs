@@ -36,6 +36,13 @@ impl V {
         // SAFETY: both are 16 plain bytes.
         V(unsafe { core::mem::transmute::<[i8; 16], [u32; 4]>(x) })
     }
+    /// Each lane of `start` and its four of 16 products.
+    #[inline(always)]
+    fn quads(start: [i32; 4], product: impl Fn(usize) -> i32) -> V {
+        V::from_i32s(core::array::from_fn(|lane| {
+            (4 * lane..4 * lane + 4).fold(start[lane], |sum, i| sum.wrapping_add(product(i)))
+        }))
+    }
     #[inline(always)]
     fn f32s(self, b: V, f: impl Fn(f32, f32) -> f32) -> V {
         let (a, b) = (self.lanes(), b.lanes());
@@ -169,6 +176,10 @@ impl Vector for V {
         self.bits(b, |a, b| a | b)
     }
     #[inline(always)]
+    fn xor(self, b: V) -> V {
+        self.bits(b, |a, b| a ^ b)
+    }
+    #[inline(always)]
     fn select(mask: V, a: V, b: V) -> V {
         V(core::array::from_fn(|i| {
             (a.0[i] & mask.0[i]) | (b.0[i] & !mask.0[i])
@@ -241,6 +252,16 @@ impl Vector for V {
     #[inline(always)]
     fn dot_i8_u7_add(self, b: V, c: V) -> V {
         self.dot_i8_u7(b).pairs_i16().add_i32(c)
+    }
+    #[inline(always)]
+    fn dot_i8_u8_add(self, b: V, c: V) -> V {
+        let (a, b, c) = (self.i8s(), b.i8s(), c.i32s());
+        V::quads(c, |i| i32::from(a[i]) * i32::from(b[i] as u8))
+    }
+    #[inline(always)]
+    fn dot_i8_add(self, b: V, c: V) -> V {
+        let (a, b, c) = (self.i8s(), b.i8s(), c.i32s());
+        V::quads(c, |i| i32::from(a[i]) * i32::from(b[i]))
     }
     #[inline(always)]
     fn narrow_i32(self, b: V) -> V {

@@ -123,6 +123,10 @@ impl Vector for V {
         V(v128_or(self.0, b.0))
     }
     #[inline(always)]
+    fn xor(self, b: V) -> V {
+        V(v128_xor(self.0, b.0))
+    }
+    #[inline(always)]
     fn select(mask: V, a: V, b: V) -> V {
         V(v128_bitselect(a.0, b.0, mask.0))
     }
@@ -191,6 +195,14 @@ impl Vector for V {
         return V(i32x4_relaxed_dot_i8x16_i7x16_add(self.0, b.0, c.0));
         #[cfg(not(feature = "relaxed"))]
         return self.dot_i8_u7(b).pairs_i16().add_i32(c);
+    }
+    #[inline(always)]
+    fn dot_i8_u8_add(self, b: V, c: V) -> V {
+        self.dot_i8_u7_add(b, c)
+    }
+    #[inline(always)]
+    fn dot_i8_add(self, b: V, c: V) -> V {
+        self.dot_i8_u7_add(b, c)
     }
     #[inline(always)]
     fn narrow_i32(self, b: V) -> V {

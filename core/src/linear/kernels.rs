@@ -1,0 +1,192 @@
+//! How quantized weights meet 8-bit activations: a kernel for each kind of both that a machine may have.
+
+use crate::simd::{Vector, V};
+
+/// How packed weights become the dots of a block. Four rows of a block unpack to `SOURCES * PARTS` vectors;
+/// vector `i` meets piece `i` of the activations, splat.
+pub(super) trait Kernel {
+    /// Packed vectors of four rows of a block.
+    const SOURCES: usize;
+    /// Vectors that a packed one unpacks to.
+    const PARTS: usize;
+    /// Whether the weights have a zero point, whose product with the sum of the activations must be taken off.
+    const ZERO: bool;
+    /// The accumulator to begin with, of minus 8 times the sum of the activations.
+    fn start(less_sum_8: V) -> V;
+    /// Place among the unpacked of part `part` of packed vector `source`.
+    fn place(source: usize, part: usize) -> usize;
+    fn unpack(packed: V, part: usize) -> V;
+    /// Adds a product to an accumulator.
+    fn step(sum: V, activations: V, weights: V) -> V;
+    /// The accumulator as i32 of four rows.
+    fn finish(sum: V) -> V;
+}
+
+/// Nibbles by bytes: products of two fit, and all 32 columns' sums stay within i16 (8 * 2 * 15 * 127).
+pub(super) struct NibblesByBytes<const MIN: bool>;
+
+impl<const MIN: bool> Kernel for NibblesByBytes<MIN> {
+    const SOURCES: usize = 4;
+    const PARTS: usize = 2;
+    const ZERO: bool = !MIN;
+    /// Sums wrap on their way, but what they end at fits: 8 * 127 * 16 of one lane's own columns, and as much of the other's.
+    #[inline(always)]
+    fn start(less_sum_8: V) -> V {
+        less_sum_8.and(V::splat_i32(0xffff))
+    }
+    #[inline(always)]
+    fn place(source: usize, part: usize) -> usize {
+        source + 4 * part
+    }
+    #[inline(always)]
+    fn unpack(packed: V, part: usize) -> V {
+        let mask = V::splat_i32(0x0f0f_0f0f);
+        if part == 0 {
+            packed.and(mask)
+        } else {
+            packed.shr_u16::<4>().and(mask)
+        }
+    }
+    #[inline(always)]
+    fn step(sum: V, activations: V, weights: V) -> V {
+        sum.add_i16(activations.dot_i8_u7(weights))
+    }
+    #[inline(always)]
+    fn finish(sum: V) -> V {
+        sum.pairs_i16()
+    }
+}
+
+/// Nibbles by words, for machines without a dot of bytes.
+pub(super) struct NibblesByWords<const MIN: bool>;
+
+impl<const MIN: bool> Kernel for NibblesByWords<MIN> {
+    const SOURCES: usize = 4;
+    const PARTS: usize = 4;
+    const ZERO: bool = !MIN;
+    #[inline(always)]
+    fn start(less_sum_8: V) -> V {
+        less_sum_8
+    }
+    #[inline(always)]
+    fn place(source: usize, part: usize) -> usize {
+        2 * source + part % 2 + 8 * (part / 2)
+    }
+    #[inline(always)]
+    fn unpack(packed: V, part: usize) -> V {
+        let mask = V::splat_i32(0x000f_000f);
+        match part {
+            0 => packed.and(mask),
+            1 => packed.shr_u16::<8>().and(mask),
+            2 => packed.shr_u16::<4>().and(mask),
+            _ => packed.shr_u16::<12>(),
+        }
+    }
+    #[inline(always)]
+    fn step(sum: V, activations: V, weights: V) -> V {
+        sum.add_i32(activations.dot_i16(weights))
+    }
+    #[inline(always)]
+    fn finish(sum: V) -> V {
+        sum
+    }
+}
+
+/// Nibbles by bytes, where the dot of four is one instruction.
+pub(super) struct NibblesByQuads<const MIN: bool>;
+
+impl<const MIN: bool> Kernel for NibblesByQuads<MIN> {
+    const SOURCES: usize = 4;
+    const PARTS: usize = 2;
+    const ZERO: bool = !MIN;
+    #[inline(always)]
+    fn start(less_sum_8: V) -> V {
+        less_sum_8
+    }
+    #[inline(always)]
+    fn place(source: usize, part: usize) -> usize {
+        source + 4 * part
+    }
+    #[inline(always)]
+    fn unpack(packed: V, part: usize) -> V {
+        NibblesByBytes::<MIN>::unpack(packed, part)
+    }
+    #[inline(always)]
+    fn step(sum: V, activations: V, weights: V) -> V {
+        activations.dot_i8_u7_add(weights, sum)
+    }
+    #[inline(always)]
+    fn finish(sum: V) -> V {
+        sum
+    }
+}
+
+/// Bytes by bytes, where the dot of four is one instruction that takes its second operand as signed or as unsigned.
+pub(super) struct BytesByQuads<const SIGNED: bool>;
+
+impl<const SIGNED: bool> Kernel for BytesByQuads<SIGNED> {
+    const SOURCES: usize = 8;
+    const PARTS: usize = 1;
+    const ZERO: bool = !SIGNED;
+    #[inline(always)]
+    fn start(less_sum_8: V) -> V {
+        less_sum_8.shl_i32::<4>()
+    }
+    #[inline(always)]
+    fn place(source: usize, _: usize) -> usize {
+        source
+    }
+    #[inline(always)]
+    fn unpack(packed: V, _: usize) -> V {
+        if SIGNED {
+            packed.xor(V::splat_i32(0x8080_8080_u32 as i32))
+        } else {
+            packed
+        }
+    }
+    #[inline(always)]
+    fn step(sum: V, activations: V, weights: V) -> V {
+        if SIGNED {
+            activations.dot_i8_add(weights, sum)
+        } else {
+            activations.dot_i8_u8_add(weights, sum)
+        }
+    }
+    #[inline(always)]
+    fn finish(sum: V) -> V {
+        sum
+    }
+}
+
+/// Bytes by words.
+pub(super) struct BytesByWords;
+
+impl Kernel for BytesByWords {
+    const SOURCES: usize = 8;
+    const PARTS: usize = 2;
+    const ZERO: bool = true;
+    #[inline(always)]
+    fn start(less_sum_8: V) -> V {
+        less_sum_8.shl_i32::<4>()
+    }
+    #[inline(always)]
+    fn place(source: usize, part: usize) -> usize {
+        2 * source + part
+    }
+    #[inline(always)]
+    fn unpack(packed: V, part: usize) -> V {
+        if part == 0 {
+            packed.and(V::splat_i32(0x00ff_00ff))
+        } else {
+            packed.shr_u16::<8>()
+        }
+    }
+    #[inline(always)]
+    fn step(sum: V, activations: V, weights: V) -> V {
+        sum.add_i32(activations.dot_i16(weights))
+    }
+    #[inline(always)]
+    fn finish(sum: V) -> V {
+        sum
+    }
+}
