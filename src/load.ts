@@ -93,7 +93,7 @@ export async function loadOn(
   try {
     const description = await describeModel(file);
     const located = locateWeights(file, description.architecture.weights(description.config));
-    const weightBytes = located.reduce((sum, { tensor }) => sum + tensor.byteLength, 0);
+    const weightBytes = located.reduce((sum, { source }) => sum + source.byteLength, 0);
     const selection = await choose({ weightBytes });
     try {
       const name = source === undefined ? "stories" : file.name;

@@ -50,6 +50,10 @@ impl Region for TopK {
         self.rows.at(counts)
     }
 
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        (self.width * self.count) as f32
+    }
+
     unsafe fn run(
         &self,
         _step: &Step,
@@ -168,6 +172,10 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
 impl Region for Experts {
     fn units(&self, counts: &Counts) -> usize {
         self.rows.at(counts) * self.used
+    }
+
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        (self.features * self.width) as f32 * 0.03
     }
 
     fn scratch_bytes(&self) -> usize {
