@@ -27,6 +27,7 @@ export type { ChatMessage, ChatTemplateOptions } from "./src/tokenizer/chat_temp
 export type { TokenBytes } from "./src/tokenizer/utf8.ts";
 export type { SourceLike } from "./src/formats/source.ts";
 export type { DecoderConfig } from "./src/models/config.ts";
+export type { ExpertsConfig } from "./src/nn/experts.ts";
 export type { NormConfig } from "./src/nn/norm.ts";
 export type { Llama3Scaling, LongRopeScaling, RopeConfig, RopeScaling, YarnScaling } from "./src/nn/rope.ts";
 export { type Activation, ACTIVATIONS } from "./src/program/ops.ts";

@@ -40,17 +40,14 @@ export function opCost(program: Program, op: Op, counts: Capacity, keys: number)
     if (!packed.has(i)) bytes += byteLength(value.dtype, size(value));
     else if (op.name === "embed") bytes += written;
     else {
-      bytes += byteLength(value.dtype, size(value));
-      multiplyAdds += rows * size(value);
+      const { experts } = op.attrs as { experts?: number };
+      const products = experts === undefined ? rows : size(values[2]) / experts;
+      // Of experts, those are read that a row has chosen: at most as many as there are choices.
+      const read = experts === undefined ? 1 : Math.min(products, 1);
+      bytes += byteLength(value.dtype, size(value)) * read;
+      multiplyAdds += products * size(value);
     }
   });
-  if (op.name === "matmulExperts") {
-    const [weight, chosen] = [size(values[1]) / (op.attrs.experts as number), size(values[2])];
-    const read = Math.min(chosen, op.attrs.experts as number);
-    bytes += byteLength(values[1]?.dtype ?? "f32", weight) * read -
-      byteLength(values[1]?.dtype ?? "f32", size(values[1]));
-    multiplyAdds = chosen * weight;
-  }
   if (op.name === "matmul") multiplyAdds = size(outputs[0]) * ((values[0]?.shape.at(-1) as number) ?? 0);
   return { multiplyAdds, bytes };
 }

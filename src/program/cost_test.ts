@@ -25,3 +25,16 @@ Deno.test("paged attention costs by the keys that its rows see", () => {
   assertEquals(cost.multiplyAdds, 2 * 5 * 4 * 16);
   assertEquals(cost.bytes, 2 * 5 * 16 * 2 + 4 * 2 * 64 * 2);
 });
+
+Deno.test("experts cost by the choices of the rows", () => {
+  const g = new Recorder("experts", { rows: 4, outputs: 0 });
+  const ids = g.step("ids", "i32", ["rows", 2]);
+  g.output(
+    "y",
+    g.matmulExperts(g.input("x", "f32", ["rows", 32]), g.weight("w", "f16", [8 * 5, 32]), ids, 8),
+  );
+  const program = g.finish();
+  const cost = opCost(program, program.ops[0], { rows: 3, outputs: 0 }, 0);
+  assertEquals(cost.multiplyAdds, 3 * 2 * 5 * 32);
+  assertEquals(cost.bytes, 6 * 5 * 32 * 2 + 4 * 3 * 32 + 4 * 3 * 2 + 4 * 3 * 2 * 5);
+});

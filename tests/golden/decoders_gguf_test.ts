@@ -52,6 +52,7 @@ function metadata(architecture: string, c: DecoderConfig): Record<string, GgufVa
     "attention.head_count": c.heads,
     "attention.head_count_kv": c.kvHeads,
     "attention.key_length": c.headDim,
+    "attention.value_length": c.headDim,
     [`attention.layer_norm${rms}_epsilon`]: f32(norm.eps),
     "attention.sliding_window": Math.max(...c.windows) || undefined,
     attn_logit_softcapping: c.attentionSoftcap ? f32(c.attentionSoftcap) : undefined,
