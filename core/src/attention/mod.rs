@@ -7,19 +7,21 @@ mod cache;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod weigh;
 
 pub use cache::write_kv;
 
 use crate::dtype::DType;
-use crate::simd::{tanh, widen_f16, Exp, Vector, LANES, V};
+use crate::simd::{Vector, F16_MASK, F16_SCALE, LANES, V};
 use std::ops::Range;
 use tile::FOUR;
+use weigh::{weigh_few, weigh_four, Query, State};
 
 /// Keys of a tile; a page's last tile may be shorter.
 const TILE_KEYS: usize = 32;
 
-/// Queries (rows times the heads that share a KV head) that go through a tile together.
-const QUERIES: usize = 32;
+/// Queries (rows times the heads that share a KV head) that go through a tile together, at most.
+const QUERIES: usize = 48;
 
 /// What a call of [`paged_attention`] needs to know of the model and the cache.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +51,17 @@ impl AttentionShape {
         self.heads / self.kv_heads
     }
 
-    /// Rows that go through a tile together.
+    /// Rows that go through a tile together: where it can be so many that their queries are whole fours.
     fn chunk(&self) -> usize {
-        (QUERIES / self.group()).max(1)
+        let most = (QUERIES / self.group()).max(1);
+        let whole = match self.group() % FOUR {
+            0 => 1,
+            2 => 2,
+            _ => 4,
+        };
+        most.checked_div(whole)
+            .filter(|n| *n > 0)
+            .map_or(most, |n| n * whole)
     }
 
     fn queries(&self) -> usize {
@@ -61,9 +71,7 @@ impl AttentionShape {
     /// Scratch of a call, in bytes, 16-byte aligned; one for each thread.
     pub fn scratch_bytes(&self) -> usize {
         let queries = self.queries().next_multiple_of(FOUR);
-        (queries * (2 * self.head_dim + LANES)
-            + 2 * FOUR * TILE_KEYS
-            + 2 * TILE_KEYS * self.head_dim)
+        (queries * (2 * self.head_dim + LANES) + FOUR * TILE_KEYS + 2 * TILE_KEYS * self.head_dim)
             * 4
     }
 
@@ -145,19 +153,13 @@ struct Chunk<'a> {
     q: *mut f32,
     /// The values' sums, for weights relative to `greatest`, as [`tile::sums`] has them for each four queries
     sums: *mut f32,
-    /// `[queries, 4]`: greatest score, sum of weights, factor of the sums so far
-    states: *mut [f32; LANES],
-    /// `[4, TILE_KEYS]`: scores of four queries, then their weights
+    /// `[queries / 4]`
+    states: *mut State,
+    /// Scores of four queries, then their weights, as [`tile::scores`] has them
     scores: *mut f32,
-    /// `[TILE_KEYS, 4]`: the weights
-    weights: *mut f32,
     /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache
     wide: [*mut f32; 2],
 }
-
-const GREATEST: usize = 0;
-const TOTAL: usize = 1;
-const DECAY: usize = 2;
 
 impl<'a> Chunk<'a> {
     unsafe fn new(
@@ -175,8 +177,7 @@ impl<'a> Chunk<'a> {
             let sums = q.add(queries * dim);
             let states = sums.add(queries * dim);
             let scores = states.add(queries * LANES);
-            let weights = scores.add(FOUR * TILE_KEYS);
-            let wide = weights.add(FOUR * TILE_KEYS);
+            let wide = scores.add(FOUR * TILE_KEYS);
             let wide = [wide, wide.add(TILE_KEYS * dim)];
             Chunk {
                 shape,
@@ -188,7 +189,6 @@ impl<'a> Chunk<'a> {
                 sums,
                 states: states.cast(),
                 scores,
-                weights,
                 wide,
             }
         }
@@ -213,21 +213,25 @@ impl<'a> Chunk<'a> {
     unsafe fn load(&mut self, q: *const f32) {
         let dim = self.shape.head_dim;
         let padded = self.queries().next_multiple_of(FOUR);
+        let scale = V::splat(self.shape.scale);
         // SAFETY: the queries are the call's, the rest its scratch.
         unsafe {
-            self.q.write_bytes(0, padded * dim);
             self.sums.write_bytes(0, padded * dim);
-            for query in 0..self.queries() {
-                let (from, to) = (
-                    q.add(self.offset(query)),
-                    self.q.add(query / FOUR * FOUR * dim + query % FOUR),
-                );
-                for d in 0..dim {
-                    *to.add(d * FOUR) = *from.add(d) * self.shape.scale;
+            for first in (0..self.queries()).step_by(FOUR) {
+                self.states.add(first / FOUR).write(State::new());
+                let count = (self.queries() - first).min(FOUR);
+                for d in (0..dim).step_by(LANES) {
+                    let rows = std::array::from_fn(|t| {
+                        if t < count {
+                            V::load_f32(q.add(self.offset(first + t) + d)).mul(scale)
+                        } else {
+                            V::zero()
+                        }
+                    });
+                    for (i, column) in V::transpose(rows).into_iter().enumerate() {
+                        column.store_f32(self.q.add(first * dim + (d + i) * FOUR));
+                    }
                 }
-            }
-            for query in 0..padded {
-                *self.states.add(query) = [f32::NEG_INFINITY, 0.0, 0.0, 0.0];
             }
         }
     }
@@ -239,7 +243,7 @@ impl<'a> Chunk<'a> {
             let in_turns = tile::in_turns(self.queries() - first);
             // SAFETY: the query is one of the call's.
             unsafe {
-                let total = (*self.states.add(query))[TOTAL];
+                let total = (*self.states.add(query / FOUR)).total.lanes()[t];
                 let factor = V::splat(if total == 0.0 { 0.0 } else { 1.0 / total });
                 for d in (0..dim).step_by(LANES) {
                     let sums = self.sums.add(first * dim + d * FOUR);
@@ -280,15 +284,11 @@ impl<'a> Chunk<'a> {
                     v.add((head + start % page_size * dim) * bytes),
                 );
                 if shape.kv_dtype == DType::F16 {
-                    for d in 0..dim {
-                        widen(
-                            keys.add(d * page_size * bytes),
-                            seen.end,
-                            self.wide[0].add(d * TILE_KEYS),
-                        );
-                    }
-                    widen(values, seen.end * dim, self.wide[1]);
-                    self.take(self.wide[0], TILE_KEYS, self.wide[1], start, seen);
+                    let ([wide_keys, wide_values], end) = (self.wide, seen.end);
+                    let row = page_size * bytes;
+                    widen(keys, row, dim, wide_keys, TILE_KEYS, end);
+                    widen(values, 0, 1, wide_values, 0, end * dim);
+                    self.take(wide_keys, TILE_KEYS, wide_values, start, seen);
                 } else {
                     self.take(keys.cast(), page_size, values.cast(), start, seen);
                 }
@@ -306,120 +306,83 @@ impl<'a> Chunk<'a> {
         start: usize,
         seen: Range<usize>,
     ) {
-        let dim = self.shape.head_dim;
+        let (dim, softcap) = (self.shape.head_dim, self.shape.softcap);
         for first in (0..self.queries()).step_by(FOUR) {
-            let queries = (self.queries() - first).min(FOUR);
+            let count = (self.queries() - first).min(FOUR);
+            let mut queries = [Query::PADDING; FOUR];
+            let mut end = 0;
+            for (t, query) in queries.iter_mut().enumerate().take(count) {
+                *query = self.query(first + t, start);
+                end = end.max(query.seen.1.max(0) as usize);
+            }
+            // Keys that none of the four sees are left out: the tiles of a triangle.
+            let seen = seen.start..end.min(seen.end);
+            if seen.is_empty() {
+                continue;
+            }
             // SAFETY: the caller's; each four queries have their part of the scratch.
             unsafe {
-                tile::scores(
-                    self.q.add(first * dim),
-                    queries,
-                    keys,
-                    stride,
-                    seen.end,
-                    dim,
-                    self.scores,
-                );
-                for t in 0..queries {
-                    self.weigh(first + t, start, seen.end);
+                let (q, scores) = (self.q.add(first * dim), self.scores);
+                tile::scores(q, count, keys, stride, seen.end, dim, scores);
+                let state = &mut *self.states.add(first / FOUR);
+                if tile::in_turns(count) {
+                    weigh_four(scores, seen.end, state, queries, softcap);
+                } else {
+                    weigh_few(
+                        scores,
+                        TILE_KEYS,
+                        seen.end,
+                        state,
+                        &queries[..count],
+                        softcap,
+                    );
                 }
-                for key in (0..seen.end).step_by(LANES) {
-                    let rows =
-                        std::array::from_fn(|t| V::load_f32(self.scores.add(t * TILE_KEYS + key)));
-                    for (i, column) in V::transpose(rows).into_iter().enumerate() {
-                        column.store_f32(self.weights.add((key + i) * FOUR));
-                    }
-                }
-                let decay = V::from_lanes(std::array::from_fn(|t| {
-                    (*self.states.add(first + t))[DECAY]
-                }));
-                tile::sums(
-                    self.weights,
-                    queries,
-                    decay,
-                    values,
-                    seen.clone(),
-                    dim,
-                    self.sums.add(first * dim),
-                );
+                let sums = self.sums.add(first * dim);
+                tile::sums(scores, count, state.decay, values, seen, dim, sums);
             }
         }
     }
 
-    /// Turns a query's scores for the keys from `start` on to weights, and brings its state up to date.
-    unsafe fn weigh(&mut self, query: usize, start: usize, count: usize) {
-        let shape = self.shape;
-        let length = self.length(query / shape.group());
-        let (first, end) = (
-            shape.first(length).max(start) - start,
-            length.saturating_sub(start).min(count),
-        );
-        // SAFETY: the query has its scores and its state.
-        let (scores, state) = unsafe {
-            let scores = self.scores.add(query % FOUR * TILE_KEYS);
-            (
-                std::slice::from_raw_parts_mut(
-                    scores.cast::<[f32; LANES]>(),
-                    count.div_ceil(LANES),
-                ),
-                &mut *self.states.add(query),
-            )
-        };
-        if first >= end {
-            scores.fill([0.0; LANES]);
-            state[DECAY] = 1.0;
-            return;
-        }
-        let slope = self.slopes.map(|slopes| {
-            let head = self.kv_head * shape.group() + query % shape.group();
+    /// What a query sees of the keys from `start` on.
+    fn query(&self, query: usize, start: usize) -> Query {
+        let group = self.shape.group();
+        let length = self.length(query / group);
+        let head = self.kv_head * group + query % group;
+        let ahead = |key: usize| key as i32 - start as i32;
+        Query {
+            seen: (ahead(self.shape.first(length)), ahead(length)),
             // SAFETY: there is a slope for each head.
-            V::splat(unsafe { *slopes.add(head) })
-        });
-        let mut greatest = V::splat(state[GREATEST]);
-        for (i, lanes) in scores.iter_mut().enumerate() {
-            let mut score = V::from_lanes(*lanes);
-            if shape.softcap != 0.0 {
-                score = tanh(score.mul(V::splat(1.0 / shape.softcap))).mul(V::splat(shape.softcap));
-            }
-            let at = LANES * i;
-            if let Some(slope) = slope {
-                let distance = |lane: usize| (start + at + lane) as f32 - (length as f32 - 1.0);
-                score = slope.madd(
-                    V::from_lanes([distance(0), distance(1), distance(2), distance(3)]),
-                    score,
-                );
-            }
-            if at < first || at + LANES > end {
-                let seen = |lane: usize| {
-                    if (first..end).contains(&(at + lane)) {
-                        f32::from_bits(u32::MAX)
-                    } else {
-                        0.0
-                    }
-                };
-                let mask = V::from_lanes([seen(0), seen(1), seen(2), seen(3)]);
-                score = V::select(mask, score, V::splat(f32::NEG_INFINITY));
-            }
-            greatest = greatest.max(score);
-            *lanes = score.lanes();
+            slope: self
+                .slopes
+                .map_or(0.0, |slopes| unsafe { *slopes.add(head) }),
+            distance: (start as i32 - (length as i32 - 1)) as f32,
         }
-        let greatest = greatest.max_lane();
-        let exp = Exp::new();
-        let mut total = V::zero();
-        for lanes in scores.iter_mut() {
-            let weight = exp.of(V::from_lanes(*lanes).sub(V::splat(greatest)));
-            total = total.add(weight);
-            *lanes = weight.lanes();
-        }
-        let decay = exp.of(V::splat(state[GREATEST] - greatest)).lanes()[0];
-        *state = [greatest, state[TOTAL] * decay + total.sum(), decay, 0.0];
     }
 }
 
-/// `count` F16, rounded up to a multiple of 4, to F32.
-unsafe fn widen(from: *const u8, count: usize, to: *mut f32) {
-    for i in (0..count).step_by(LANES) {
-        // SAFETY: the caller's.
-        unsafe { widen_f16(V::load_i16x4(from.add(2 * i))).store_f32(to.add(i)) };
+/// `lines` of F16, `from_stride` bytes apart, to F32, `to_stride` apart; of each the first `count`, rounded up to a multiple of 4.
+unsafe fn widen(
+    from: *const u8,
+    from_stride: usize,
+    lines: usize,
+    to: *mut f32,
+    to_stride: usize,
+    count: usize,
+) {
+    static CONSTANTS: [f32; 2] = [f32::from_bits(F16_MASK), F16_SCALE];
+    // Without the black box V8 would make the constants anew at each use.
+    let [mask, scale] = std::hint::black_box(&CONSTANTS).map(V::splat);
+    let (mut from, mut to) = (from, to);
+    for _ in 0..lines {
+        for i in (0..count).step_by(LANES) {
+            // SAFETY: the caller's.
+            unsafe {
+                let bits = V::load_i16x4(from.add(2 * i)).shl_i32::<13>();
+                bits.and(mask).mul(scale).store_f32(to.add(i));
+            }
+        }
+        // The last lines' successors are not read.
+        from = from.wrapping_add(from_stride);
+        to = to.wrapping_add(to_stride);
     }
 }

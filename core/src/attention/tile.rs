@@ -19,9 +19,10 @@ pub(super) fn in_turns(queries: usize) -> bool {
     queries > 2
 }
 
-/// `scores[query, key] = q[query] . keys[key]` for `count` keys, rounded up to a multiple of 4.
+/// The scores `q[query] . keys[key]` for `count` keys, rounded up to a multiple of 4: `[TILE_KEYS, 4]` where the queries are in turns,
+/// and else `[queries, TILE_KEYS]`.
 /// # Safety
-/// `q` is `[dim, 4]`, `keys` is `[dim, stride]`, `scores` is `[queries, TILE_KEYS]`.
+/// `q` is `[dim, 4]`, `keys` is `[dim, stride]`.
 pub(super) unsafe fn scores(
     q: *const f32,
     queries: usize,
@@ -37,14 +38,15 @@ pub(super) unsafe fn scores(
         // SAFETY: the caller's.
         key += LANES
             * unsafe {
-                let (keys, scores) = (keys.add(key), scores.add(key));
+                let keys = keys.add(key);
+                let (few, four) = (scores.add(key), scores.add(key * FOUR));
                 match (queries, left) {
-                    (1, 4..) => scores_splat::<1, 4>(q, keys, stride, dim, scores),
-                    (1, _) => scores_splat::<1, 1>(q, keys, stride, dim, scores),
-                    (2, 4..) => scores_splat::<2, 4>(q, keys, stride, dim, scores),
-                    (2, _) => scores_splat::<2, 1>(q, keys, stride, dim, scores),
-                    (_, 1) => scores_in_turns::<1>(q, queries, keys, stride, dim, scores),
-                    _ => scores_in_turns::<2>(q, queries, keys, stride, dim, scores),
+                    (1, 4..) => scores_splat::<1, 4>(q, keys, stride, dim, few),
+                    (1, _) => scores_splat::<1, 1>(q, keys, stride, dim, few),
+                    (2, 4..) => scores_splat::<2, 4>(q, keys, stride, dim, few),
+                    (2, _) => scores_splat::<2, 1>(q, keys, stride, dim, few),
+                    (_, 1) => scores_in_turns::<1>(q, keys, stride, dim, four),
+                    _ => scores_in_turns::<2>(q, keys, stride, dim, four),
                 }
             };
     }
@@ -61,14 +63,17 @@ unsafe fn scores_splat<const Q: usize, const N: usize>(
     let mut dots = [[V::zero(); N]; Q];
     // SAFETY: the caller's.
     unsafe {
-        for d in 0..dim {
-            let q: [V; Q] = std::array::from_fn(|t| V::load32_splat(q.add(d * FOUR + t).cast()));
+        let (mut q, mut keys) = (q, keys);
+        for _ in 0..dim {
+            let splat: [V; Q] = std::array::from_fn(|t| V::load32_splat(q.add(t).cast()));
             for j in 0..N {
-                let key = V::load_f32(keys.add(d * stride + j * LANES));
+                let key = V::load_f32(keys.add(j * LANES));
                 for t in 0..Q {
-                    dots[t][j] = key.madd(q[t], dots[t][j]);
+                    dots[t][j] = key.madd(splat[t], dots[t][j]);
                 }
             }
+            q = q.add(FOUR);
+            keys = keys.add(stride);
         }
         for t in 0..Q {
             for j in 0..N {
@@ -81,7 +86,6 @@ unsafe fn scores_splat<const Q: usize, const N: usize>(
 
 unsafe fn scores_in_turns<const N: usize>(
     q: *const f32,
-    queries: usize,
     keys: *const f32,
     stride: usize,
     dim: usize,
@@ -90,20 +94,23 @@ unsafe fn scores_in_turns<const N: usize>(
     let mut dots = [[V::zero(); FOUR]; N];
     // SAFETY: the caller's.
     unsafe {
-        for d in 0..dim {
-            let mut q = V::load_f32(q.add(d * FOUR));
-            let keys: [V; N] =
-                std::array::from_fn(|j| V::load_f32(keys.add(d * stride + j * LANES)));
+        let (mut q, mut keys) = (q, keys);
+        for _ in 0..dim {
+            let mut turning = V::load_f32(q);
+            let key: [V; N] = std::array::from_fn(|j| V::load_f32(keys.add(j * LANES)));
             for turn in 0..FOUR {
                 for j in 0..N {
-                    dots[j][turn] = keys[j].madd(q, dots[j][turn]);
+                    dots[j][turn] = key[j].madd(turning, dots[j][turn]);
                 }
-                q = q.rotate();
+                turning = turning.rotate();
             }
+            q = q.add(FOUR);
+            keys = keys.add(stride);
         }
         for (j, dots) in dots.into_iter().enumerate() {
-            for t in 0..queries {
-                V::of_turns(dots, t).store_f32(scores.add(t * TILE_KEYS + j * LANES));
+            let by_query = std::array::from_fn(|t| V::of_turns(dots, t));
+            for (key, scored) in V::transpose(by_query).into_iter().enumerate() {
+                scored.store_f32(scores.add((j * LANES + key) * FOUR));
             }
         }
     }
@@ -112,8 +119,8 @@ unsafe fn scores_in_turns<const N: usize>(
 
 /// `sums[query] = sums[query] * decay[query] + weights[query] . values` over the keys that are seen.
 /// # Safety
-/// `weights` is `[TILE_KEYS, 4]`, `values` is `[seen.end, dim]`; `sums` is `[dim / 4, turn, 4]` where the queries are in turns, and else
-/// `[dim / 4, query, 4]`.
+/// `weights` are as [`scores`] has them, `values` is `[seen.end, dim]`; `sums` is `[dim / 4, turn, 4]` where the queries are in turns,
+/// and else `[dim / 4, query, 4]`.
 pub(super) unsafe fn sums(
     weights: *const f32,
     queries: usize,
@@ -129,14 +136,16 @@ pub(super) unsafe fn sums(
         // SAFETY: the caller's.
         d += LANES
             * unsafe {
-                let (values, sums, seen) = (values.add(d), sums.add(d * FOUR), seen.clone());
+                let values = values.add(seen.start * dim + d);
+                let (few, four) = (weights.add(seen.start), weights.add(seen.start * FOUR));
+                let (sums, count) = (sums.add(d * FOUR), seen.len());
                 match (queries, left) {
-                    (1, 4..) => sums_splat::<1, 4>(weights, decay, values, seen, dim, sums),
-                    (1, _) => sums_splat::<1, 1>(weights, decay, values, seen, dim, sums),
-                    (2, 4..) => sums_splat::<2, 4>(weights, decay, values, seen, dim, sums),
-                    (2, _) => sums_splat::<2, 1>(weights, decay, values, seen, dim, sums),
-                    (_, 1) => sums_in_turns::<1>(weights, decay, values, seen, dim, sums),
-                    _ => sums_in_turns::<2>(weights, decay, values, seen, dim, sums),
+                    (1, 4..) => sums_splat::<1, 4>(few, decay, values, count, dim, sums),
+                    (1, _) => sums_splat::<1, 1>(few, decay, values, count, dim, sums),
+                    (2, 4..) => sums_splat::<2, 4>(few, decay, values, count, dim, sums),
+                    (2, _) => sums_splat::<2, 1>(few, decay, values, count, dim, sums),
+                    (_, 1) => sums_in_turns::<1>(four, decay, values, count, dim, sums),
+                    _ => sums_in_turns::<2>(four, decay, values, count, dim, sums),
                 }
             };
     }
@@ -147,7 +156,7 @@ unsafe fn sums_splat<const Q: usize, const N: usize>(
     weights: *const f32,
     decay: V,
     values: *const f32,
-    seen: Range<usize>,
+    count: usize,
     dim: usize,
     sums: *mut f32,
 ) -> usize {
@@ -157,15 +166,18 @@ unsafe fn sums_splat<const Q: usize, const N: usize>(
         let mut acc: [[V; N]; Q] = std::array::from_fn(|t| {
             std::array::from_fn(|j| V::load_f32(place(t, j)).mul(V::splat(decay.lanes()[t])))
         });
-        for key in seen {
+        let (mut weights, mut values) = (weights, values);
+        for _ in 0..count {
             let weight: [V; Q] =
-                std::array::from_fn(|t| V::load32_splat(weights.add(key * FOUR + t).cast()));
+                std::array::from_fn(|t| V::load32_splat(weights.add(t * TILE_KEYS).cast()));
             for j in 0..N {
-                let value = V::load_f32(values.add(key * dim + j * LANES));
+                let value = V::load_f32(values.add(j * LANES));
                 for t in 0..Q {
                     acc[t][j] = value.madd(weight[t], acc[t][j]);
                 }
             }
+            weights = weights.add(1);
+            values = values.add(dim);
         }
         for t in 0..Q {
             for j in 0..N {
@@ -180,7 +192,7 @@ unsafe fn sums_in_turns<const N: usize>(
     weights: *const f32,
     decay: V,
     values: *const f32,
-    seen: Range<usize>,
+    count: usize,
     dim: usize,
     sums: *mut f32,
 ) -> usize {
@@ -195,16 +207,18 @@ unsafe fn sums_in_turns<const N: usize>(
             }
             decay = decay.rotate();
         }
-        for key in seen {
-            let mut weight = V::load_f32(weights.add(key * FOUR));
-            let value: [V; N] =
-                std::array::from_fn(|j| V::load_f32(values.add(key * dim + j * LANES)));
+        let (mut weights, mut values) = (weights, values);
+        for _ in 0..count {
+            let mut weight = V::load_f32(weights);
+            let value: [V; N] = std::array::from_fn(|j| V::load_f32(values.add(j * LANES)));
             for turn in 0..FOUR {
                 for j in 0..N {
                     acc[j][turn] = value[j].madd(weight, acc[j][turn]);
                 }
                 weight = weight.rotate();
             }
+            weights = weights.add(FOUR);
+            values = values.add(dim);
         }
         for (j, acc) in acc.into_iter().enumerate() {
             for (turn, acc) in acc.into_iter().enumerate() {

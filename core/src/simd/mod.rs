@@ -206,15 +206,13 @@ impl V {
 /// Four F16 (as widened by [`Vector::load_i16x4`]) as F32; subnormals exact, infinities read as 65536.
 #[inline(always)]
 pub fn widen_f16(bits: V) -> V {
-    widen_f16_scaled(bits).mul(V::splat(F16_SCALE))
+    bits.shl_i32::<13>()
+        .and(V::splat_i32(F16_MASK as i32))
+        .mul(V::splat(F16_SCALE))
 }
 
-/// [`widen_f16`] before its last multiplication, by [`F16_SCALE`].
-#[inline(always)]
-pub fn widen_f16_scaled(bits: V) -> V {
-    bits.shl_i32::<13>()
-        .and(V::splat_i32(0x8fff_ffff_u32 as i32))
-}
+/// What remains of F16 bits, shifted to their place in F32, of copies of the sign.
+pub const F16_MASK: u32 = 0x8fff_ffff;
 
 /// 2^112, the distance of the exponents of F16 and F32.
 pub const F16_SCALE: f32 = f32::from_bits(239 << 23);

@@ -1,0 +1,186 @@
+//! Scores to weights: the running softmax of some queries over the keys of a tile.
+//!
+//! Both functions give a query the same bits: the greatest score does not depend on an order, and weights are summed key modulo 4.
+
+use crate::simd::{tanh, Exp, Vector, LANES, V};
+use std::ops::Range;
+
+/// Of four queries, a lane each: the greatest score, the sum of weights relative to it, the factor of what was summed before the last tile.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct State {
+    /// Minus infinity before a key was seen
+    greatest: V,
+    pub(super) total: V,
+    pub(super) decay: V,
+}
+
+impl State {
+    pub(super) fn new() -> State {
+        State {
+            greatest: V::splat(f32::NEG_INFINITY),
+            total: V::zero(),
+            decay: V::splat(1.0),
+        }
+    }
+
+    /// Goes over to another greatest score; gives what the scores are relative to, which is finite where no key was seen yet.
+    #[inline(always)]
+    fn raise(&mut self, greatest: V, exp: &Exp) -> V {
+        let none = greatest.eq(V::splat(f32::NEG_INFINITY));
+        let relative = V::select(none, V::zero(), greatest);
+        self.decay = exp.of(self.greatest.sub(relative));
+        self.greatest = greatest;
+        self.total = self.total.mul(self.decay);
+        relative
+    }
+}
+
+/// What is done to the scores of a query.
+#[derive(Clone, Copy)]
+pub(super) struct Query {
+    /// Keys of the tile that it sees.
+    pub(super) seen: (i32, i32),
+    /// ALiBi's slope, and how far the tile's first key lies behind the query's own (so 0 or less).
+    pub(super) slope: f32,
+    pub(super) distance: f32,
+}
+
+impl Query {
+    /// Fills up four queries: what becomes of it is not read.
+    pub(super) const PADDING: Query = Query {
+        seen: (0, i32::MAX),
+        slope: 0.0,
+        distance: 0.0,
+    };
+}
+
+/// Turns the scores of one or two queries, `stride` apart and four keys to a vector, to weights.
+/// # Safety
+/// There must be `count` scores of each, rounded up to a multiple of 4.
+pub(super) unsafe fn weigh_few(
+    scores: *mut f32,
+    stride: usize,
+    count: usize,
+    state: &mut State,
+    queries: &[Query],
+    softcap: f32,
+) {
+    let exp = Exp::new();
+    let lanes = V::from_lanes([0.0, 1.0, 2.0, 3.0]);
+    let lanes_i32 = V::from_lanes([0, 1, 2, 3].map(f32::from_bits));
+    let mut greatest = state.greatest.lanes();
+    for (t, query) in queries.iter().enumerate() {
+        let (first, end) = query.seen;
+        let mut most = V::splat(f32::NEG_INFINITY);
+        for key in (0..count).step_by(LANES) {
+            // SAFETY: the caller's.
+            unsafe {
+                let at = scores.add(t * stride + key);
+                let mut score = V::load_f32(at);
+                if softcap != 0.0 {
+                    score = cap(score, softcap);
+                }
+                if query.slope != 0.0 {
+                    let distance = V::splat(key as f32 + query.distance).add(lanes);
+                    score = V::splat(query.slope).madd(distance, score);
+                }
+                if (key as i32) < first || (key + LANES) as i32 > end {
+                    let keys = V::splat_i32(key as i32).add_i32(lanes_i32);
+                    score = masked(score, keys, V::splat_i32(first), V::splat_i32(end));
+                }
+                most = most.max(score);
+                score.store_f32(at);
+            }
+        }
+        greatest[t] = greatest[t].max(most.max_lane());
+    }
+    let relative = state.raise(V::from_lanes(greatest), &exp).lanes();
+    let mut totals = [0.0; LANES];
+    for t in 0..queries.len() {
+        let mut total = V::zero();
+        for key in (0..count).step_by(LANES) {
+            // SAFETY: the caller's.
+            unsafe {
+                let at = scores.add(t * stride + key);
+                let weight = exp.of(V::load_f32(at).sub(V::splat(relative[t])));
+                total = total.add(weight);
+                weight.store_f32(at);
+            }
+        }
+        totals[t] = total.sum();
+    }
+    state.total = state.total.add(V::from_lanes(totals));
+}
+
+/// Turns the scores of four queries, a key's to a vector, to weights.
+/// # Safety
+/// There must be `count` vectors of scores, rounded up to a multiple of 4.
+pub(super) unsafe fn weigh_four(
+    scores: *mut f32,
+    count: usize,
+    state: &mut State,
+    queries: [Query; LANES],
+    softcap: f32,
+) {
+    let exp = Exp::new();
+    let count = count.next_multiple_of(LANES);
+    let ints = |f: fn(&Query) -> i32| {
+        V::from_lanes([0, 1, 2, 3].map(|t| f32::from_bits(f(&queries[t]) as u32)))
+    };
+    let (first, end) = (ints(|query| query.seen.0), ints(|query| query.seen.1));
+    let slopes = V::from_lanes(queries.map(|query| query.slope));
+    let distances = V::from_lanes(queries.map(|query| query.distance));
+    let sloped = queries.iter().any(|query| query.slope != 0.0);
+    let all: Range<usize> = {
+        let low = queries.iter().map(|query| query.seen.0).max().unwrap_or(0);
+        let high = queries.iter().map(|query| query.seen.1).min().unwrap_or(0);
+        low.max(0) as usize..high.max(0) as usize
+    };
+    let mut greatest = state.greatest;
+    for key in 0..count {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut score = V::load_f32(scores.add(key * LANES));
+            if softcap != 0.0 || sloped || !all.contains(&key) {
+                if softcap != 0.0 {
+                    score = cap(score, softcap);
+                }
+                if sloped {
+                    score = slopes.madd(V::splat(key as f32).add(distances), score);
+                }
+                score = masked(score, V::splat_i32(key as i32), first, end);
+                score.store_f32(scores.add(key * LANES));
+            }
+            greatest = greatest.max(score);
+        }
+    }
+    let relative = state.raise(greatest, &exp);
+    let mut totals = [V::zero(); LANES];
+    for key in (0..count).step_by(LANES) {
+        for (i, total) in totals.iter_mut().enumerate() {
+            // SAFETY: the caller's.
+            unsafe {
+                let at = scores.add((key + i) * LANES);
+                let weight = exp.of(V::load_f32(at).sub(relative));
+                *total = total.add(weight);
+                weight.store_f32(at);
+            }
+        }
+    }
+    let [a, b, c, d] = totals;
+    state.total = state.total.add(a.add(c).add(b.add(d)));
+}
+
+#[inline(always)]
+fn cap(score: V, softcap: f32) -> V {
+    tanh(score.mul(V::splat(1.0 / softcap))).mul(V::splat(softcap))
+}
+
+/// The score where `first <= key < end`, else minus infinity.
+#[inline(always)]
+fn masked(score: V, key: V, first: V, end: V) -> V {
+    let low = V::splat(f32::NEG_INFINITY);
+    let score = V::select(first.gt_i32(key), low, score);
+    V::select(end.gt_i32(key), score, low)
+}
