@@ -1,71 +1,140 @@
 /**
- * LLMForge beside node-llama-cpp (native llama.cpp) on one file: interleaved runs, medians and their ratios.
+ * LLMForge beside node-llama-cpp (native llama.cpp) and wllama (llama.cpp in a browser): the same file, prompt length
+ * and thread count, interleaved. Writes `bench/compare/results/latest.{md,svg,json}`.
  *
- *     deno task bench MODEL.gguf [--rounds 3] [--threads 1] [--prompt-tokens 512] [--gen-tokens 128]
+ *     deno run -A bench/compare.ts [--model FILE] [--rounds 3] [--threads 1,2] [--peers node-llama-cpp,wllama]
  *
- * The peer must be installed once: `npm install --ignore-scripts --prefix bench/compare`.
+ * Peers are installed once: `npm install --ignore-scripts --prefix bench/compare`. This file stands outside of that Node
+ * package, because Deno would take the package's dependencies for ours. See `docs/benchmarks.md`.
  *
  * @module
  */
 import { parseArgs } from "node:util";
+import { sharedUrl } from "../tests/support/shared.ts";
+import { describeMachine, describeRevision, describeRuntime } from "./support/machine.ts";
+import { baseName, exists, list, whole } from "./support/options.ts";
+import { llmforge, nodeLlamaCpp, type Peer, type Task, wllama } from "./compare/peers.ts";
+import { plot } from "./compare/plot.ts";
+import { addRun, type Comparison, seriesLabel, table } from "./compare/results.ts";
 
-interface BenchResult {
-  backend: string;
-  threads: number;
-  runs: { test: string; tok_s: number[] }[];
-  load_ms: number;
+const OTHERS = [nodeLlamaCpp, wllama];
+const DEFAULT_MODEL = sharedUrl("models/smollm2-135m-instruct-q4_1.gguf");
+const RESULTS = new URL("./compare/results/", import.meta.url);
+
+const USAGE = `usage: deno run -A bench/compare.ts [options]
+  --model FILE               any GGUF file; default: SmolLM2 where it lies beside the checkout
+  --rounds N                 default: 3
+  --threads 1,2              default: 1
+  --prompt-tokens N          default: 512
+  --gen-tokens N             default: 128
+  --wllama-tokens P,G        tokens for wllama alone, which is slow: 128,32 takes a quarter of the time
+  --peers a,b                of ${OTHERS.map(({ name }) => name).join(", ")}; default: all that are installed
+  --backend NAME             LLMForge's own; default: wasm`;
+
+interface Options {
+  readonly task: Omit<Task, "threads">;
+  readonly wllamaTask: Omit<Task, "threads">;
+  readonly threads: readonly number[];
+  readonly rounds: number;
+  readonly peers: readonly Peer[];
+  readonly backend: string;
 }
 
-const { values, positionals } = parseArgs({
-  args: Deno.args,
-  allowPositionals: true,
-  options: {
-    rounds: { type: "string", default: "3" },
-    threads: { type: "string", default: "1" },
-    backend: { type: "string", default: "auto" },
-    "prompt-tokens": { type: "string", default: "512" },
-    "gen-tokens": { type: "string", default: "128" },
-  },
-});
-const [model] = positionals;
-if (!model) throw new Error("usage: deno task bench MODEL.gguf");
-const { rounds, threads, backend, "prompt-tokens": promptTokens, "gen-tokens": genTokens } = values;
-
-const root = new URL("..", import.meta.url).pathname;
-const COMMANDS: Record<string, [string, string[]]> = {
-  llmforge: [Deno.execPath(), [
-    ...["run", "-R", `${root}cli.ts`, "bench", model, "--json", "--repeat", "1", "--backend", backend],
-    ...["--threads", threads, "--prompt-tokens", promptTokens, "--gen-tokens", genTokens],
-  ]],
-  "node-llama-cpp": ["node", [
-    `${root}bench/compare/node_llama_cpp.mjs`,
-    ...[model, promptTokens, genTokens, "1", threads],
-  ]],
-};
-
-async function bench([command, args]: [string, string[]]): Promise<BenchResult> {
-  const { stdout, stderr, success } = await new Deno.Command(command, { args }).output();
-  if (!success) throw new Error(`${command} failed: ${new TextDecoder().decode(stderr)}`);
-  return JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1) ?? "");
+function options(): Options {
+  const { values } = parseArgs({
+    args: Deno.args,
+    options: {
+      model: { type: "string" },
+      rounds: { type: "string", default: "3" },
+      threads: { type: "string", default: "1" },
+      "prompt-tokens": { type: "string", default: "512" },
+      "gen-tokens": { type: "string", default: "128" },
+      "wllama-tokens": { type: "string" },
+      peers: { type: "string" },
+      backend: { type: "string", default: "wasm" },
+    },
+  });
+  const model = values.model ??
+    (exists(DEFAULT_MODEL) ? decodeURIComponent(DEFAULT_MODEL.pathname) : undefined);
+  if (model === undefined) throw new Error("which model? Name a GGUF file with --model");
+  const task = {
+    model: Deno.realPathSync(model),
+    promptTokens: whole("prompt-tokens", values["prompt-tokens"]),
+    genTokens: whole("gen-tokens", values["gen-tokens"]),
+  };
+  const [promptTokens = task.promptTokens, genTokens = task.genTokens] = list(values["wllama-tokens"] ?? "")
+    .map((count) => whole("wllama-tokens", count));
+  return {
+    task,
+    wllamaTask: { ...task, promptTokens, genTokens },
+    threads: list(values.threads).map((count) => whole("threads", count)),
+    rounds: whole("rounds", values.rounds),
+    peers: values.peers === undefined ? OTHERS : list(values.peers).map(peerOf),
+    backend: values.backend,
+  };
 }
 
-const median = (list: number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1];
-const results = new Map<string, Map<string, number[]>>();
-for (let round = 0; round < Number(rounds); round++) {
-  for (const [name, command] of Object.entries(COMMANDS)) {
-    const { runs, load_ms } = await bench(command);
-    const mine = results.get(name) ?? new Map<string, number[]>();
-    results.set(name, mine);
-    for (const { test, tok_s } of [...runs, { test: "load_ms", tok_s: [load_ms] }]) {
-      mine.set(test, [...mine.get(test) ?? [], ...tok_s]);
+function peerOf(name: string): Peer {
+  const peer = OTHERS.find((candidate) => candidate.name === name);
+  if (peer === undefined) {
+    throw new Error(`there is no peer ${name}; there are ${OTHERS.map((other) => other.name).join(", ")}`);
+  }
+  return peer;
+}
+
+/** Runs every engine in turn, round after round; another one begins each round. */
+async function compare({ task, wllamaTask, threads, rounds, peers, backend }: Options): Promise<Comparison> {
+  const revision = await describeRevision();
+  const missing = peers.map((peer) => ({ peer: peer.name, reason: peer.missing() ?? "" }));
+  const skipped = missing.filter(({ reason }) => reason !== "");
+  for (const { peer, reason } of skipped) console.error(`${peer} is left out: ${reason}`);
+  const engines = [llmforge(backend, revision.commit ?? ""), ...peers.filter((peer) => !peer.missing())];
+  const comparison: Comparison = {
+    time: new Date().toISOString(),
+    revision,
+    machine: describeMachine(),
+    runtime: describeRuntime(),
+    model: baseName(task.model),
+    modelBytes: Deno.statSync(task.model).size,
+    rounds,
+    series: [],
+    skipped,
+  };
+  let turns = threads.flatMap((count) => engines.map((engine) => ({ engine, threads: count })));
+  for (let round = 0; round < rounds; round++) {
+    const rotated = turns.map((_, i) => turns[(i + round) % turns.length]);
+    for (const turn of rotated) {
+      const { engine, threads: count } = turn;
+      const order = { ...(engine === wllama ? wllamaTask : task), threads: count };
+      console.error(`round ${round + 1} of ${rounds}: ${seriesLabel({ peer: engine.name, threads: count })}`);
+      const run = await engine.run(order);
+      if (run.threads === count) addRun(comparison.series, engine, order, run);
+      else {
+        skipped.push({
+          peer: seriesLabel({ peer: engine.name, threads: count }),
+          reason: `it ran ${run.threads}`,
+        });
+        turns = turns.filter((other) => other !== turn);
+      }
     }
   }
+  return comparison;
 }
-const [ours, theirs] = [...results.values()];
-console.log(`threads ${threads}, ${rounds} interleaved rounds, medians`);
-for (const [test, figures] of ours) {
-  const [a, b] = [median(figures), median(theirs.get(test) ?? [NaN])];
-  console.log(
-    `${test.padEnd(8)} llmforge ${a.toFixed(1)}  node-llama-cpp ${b.toFixed(1)}  ratio ${(a / b).toFixed(2)}`,
-  );
+
+async function write(comparison: Comparison): Promise<void> {
+  const files = {
+    "latest.md": table(comparison),
+    "latest.svg": plot(comparison),
+    "latest.json": `${JSON.stringify(comparison, undefined, 1)}\n`,
+  };
+  await Deno.mkdir(RESULTS, { recursive: true });
+  for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(new URL(name, RESULTS), text);
+}
+
+if (Deno.args.includes("--help")) {
+  console.log(USAGE);
+} else {
+  const comparison = await compare(options());
+  await write(comparison);
+  console.log(table(comparison));
 }

@@ -1,6 +1,6 @@
 /**
  * Long-running checks: damaged files, aborted generations, memory that must not grow.
- * `LLMFORGE_SOAK` scales them; 1 is about half an hour, and nothing given means 0.02.
+ * `LLMFORGE_SOAK` scales them; 1 is about half a minute, and nothing given means 0.1.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { uniform } from "../src/sampling/random.ts";
 import { buildGguf } from "../tests/support/build_gguf.ts";
 import { buildSafetensors } from "../tests/support/build_safetensors.ts";
 
-const scale = Number(Deno.env.get("LLMFORGE_SOAK") ?? "0.02");
+const scale = Number(Deno.env.get("LLMFORGE_SOAK") ?? "0.1");
 let passed = 0;
 let failed = 0;
 

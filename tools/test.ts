@@ -59,7 +59,9 @@ async function hasCargo(): Promise<boolean> {
   }
 }
 
-const files = Deno.args.length > 0 ? Deno.args : ["--doc", "mod.ts", "tensor.ts", "src", "tests"];
+const files = Deno.args.length > 0
+  ? Deno.args
+  : ["--doc", "mod.ts", "tensor.ts", "src", "tests", "bench/runner"];
 count(await run(Deno.execPath(), ["test", "-A", ...files]), DENO_LINE);
 if (Deno.args.length === 0) {
   if (await hasCargo()) {

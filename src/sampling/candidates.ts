@@ -22,16 +22,28 @@ export function topK(logits: Float32Array, count: number): Candidates {
  * `logits` as they are: truncate before, scale after.
  */
 export function topP(logits: Float32Array, mass: number): Candidates {
-  const heap = new LogitHeap(logits);
-  const max = heap.peek();
+  const max = greatest(logits);
   let total = 0;
-  for (const logit of logits) total += Math.exp(logit - max);
+  for (let id = 0; id < logits.length; id++) {
+    const weight = Math.exp(logits[id] - max);
+    // NaN counts as impossible.
+    if (weight === weight) total += weight;
+  }
+  // Tokens below an equal share of what may be left out sum to less than that, so none of them is needed.
+  const floor = max + Math.log((1 - mass) * total / logits.length);
+  const heap = new LogitHeap(logits, (logit) => logit >= floor);
   let sum = 0;
   return take(heap, (taken, logit) => {
     const more = taken === 0 || sum < mass * total;
     if (more) sum += Math.exp(logit - max);
     return more;
   });
+}
+
+function greatest(logits: Float32Array): number {
+  let max = -Infinity;
+  for (let id = 0; id < logits.length; id++) if (logits[id] > max) max = logits[id];
+  return max;
 }
 
 /** All tokens, in order of their ids. */
@@ -53,13 +65,16 @@ function take(heap: LogitHeap, wanted: (taken: number, logit: number) => boolean
 class LogitHeap {
   readonly #logits: Float32Array;
   readonly #ids: Uint32Array;
-  size: number;
+  size = 0;
 
-  constructor(logits: Float32Array) {
+  /** Takes the tokens that `wanted` takes; all of them where it takes none. */
+  constructor(logits: Float32Array, wanted?: (logit: number) => boolean) {
     this.#logits = logits;
-    this.size = logits.length;
     this.#ids = new Uint32Array(logits.length);
-    for (let i = 0; i < this.size; i++) this.#ids[i] = i;
+    for (let id = 0; id < logits.length; id++) {
+      if (wanted === undefined || wanted(logits[id])) this.#ids[this.size++] = id;
+    }
+    if (this.size === 0) { for (; this.size < logits.length; this.size++) this.#ids[this.size] = this.size; }
     for (let i = (this.size >> 1) - 1; i >= 0; i--) this.#sink(i);
   }
 
@@ -74,21 +89,27 @@ class LogitHeap {
     return top;
   }
 
-  #before(a: number, b: number): boolean {
-    const [x, y] = [this.#logits[a], this.#logits[b]];
-    return x > y || (x === y && a < b) || (x === x && y !== y);
-  }
-
   #sink(from: number): void {
-    const ids = this.#ids;
-    for (let at = from;;) {
-      let best = at;
-      for (const child of [2 * at + 1, 2 * at + 2]) {
-        if (child < this.size && this.#before(ids[child], ids[best])) best = child;
-      }
-      if (best === at) return;
-      [ids[at], ids[best]] = [ids[best], ids[at]];
-      at = best;
+    const [ids, logits, size] = [this.#ids, this.#logits, this.size];
+    const id = ids[from];
+    let at = from;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= size) break;
+      if (child + 1 < size && before(logits, ids[child + 1], ids[child])) child++;
+      if (!before(logits, ids[child], id)) break;
+      ids[at] = ids[child];
+      at = child;
     }
+    ids[at] = id;
   }
+}
+
+/** Whether token `a` is likelier than token `b`, or as likely and the lower id. */
+function before(logits: Float32Array, a: number, b: number): boolean {
+  const x = logits[a];
+  const y = logits[b];
+  if (x > y) return true;
+  if (x < y) return false;
+  return x === y ? a < b : x === x;
 }

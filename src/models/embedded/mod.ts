@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { STORIES } from "./stories.gen.ts";
+import { STORIES } from "./stories.gen.js";
 
 /** The bytes of the model file (GGUF). */
 export function embeddedModel(): Uint8Array {
