@@ -21,7 +21,7 @@ use weigh::{weigh_few, weigh_four, Query, State};
 const TILE_KEYS: usize = 32;
 
 /// Queries (rows times the heads that share a KV head) that go through a tile together, at most.
-const QUERIES: usize = 48;
+const QUERIES: usize = 96;
 
 /// What a call of [`paged_attention`] needs to know of the model and the cache.
 #[derive(Clone, Copy, Debug)]

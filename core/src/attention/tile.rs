@@ -84,6 +84,7 @@ unsafe fn scores_splat<const Q: usize, const N: usize>(
     N
 }
 
+#[inline(never)] // V8 gives a small function's loop its registers
 unsafe fn scores_in_turns<const N: usize>(
     q: *const f32,
     keys: *const f32,
@@ -188,6 +189,7 @@ unsafe fn sums_splat<const Q: usize, const N: usize>(
     N
 }
 
+#[inline(never)] // as above
 unsafe fn sums_in_turns<const N: usize>(
     weights: *const f32,
     decay: V,

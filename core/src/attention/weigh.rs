@@ -3,7 +3,6 @@
 //! Both functions give a query the same bits: the greatest score does not depend on an order, and weights are summed key modulo 4.
 
 use crate::simd::{tanh, Exp, Vector, LANES, V};
-use std::ops::Range;
 
 /// Of four queries, a lane each: the greatest score, the sum of weights relative to it, the factor of what was summed before the last tile.
 #[derive(Clone, Copy)]
@@ -132,17 +131,22 @@ pub(super) unsafe fn weigh_four(
     let slopes = V::from_lanes(queries.map(|query| query.slope));
     let distances = V::from_lanes(queries.map(|query| query.distance));
     let sloped = queries.iter().any(|query| query.slope != 0.0);
-    let all: Range<usize> = {
-        let low = queries.iter().map(|query| query.seen.0).max().unwrap_or(0);
-        let high = queries.iter().map(|query| query.seen.1).min().unwrap_or(0);
-        low.max(0) as usize..high.max(0) as usize
-    };
+    let all_seen = queries
+        .iter()
+        .all(|query| query.seen.0 <= 0 && query.seen.1 >= count as i32);
     let mut greatest = state.greatest;
-    for key in 0..count {
-        // SAFETY: the caller's.
-        unsafe {
-            let mut score = V::load_f32(scores.add(key * LANES));
-            if softcap != 0.0 || sloped || !all.contains(&key) {
+    // Most tiles have nothing to be done but to look for the greatest.
+    if all_seen && softcap == 0.0 && !sloped {
+        for key in 0..count {
+            // SAFETY: the caller's.
+            greatest = greatest.max(unsafe { V::load_f32(scores.add(key * LANES)) });
+        }
+    } else {
+        for key in 0..count {
+            // SAFETY: the caller's.
+            unsafe {
+                let at = scores.add(key * LANES);
+                let mut score = V::load_f32(at);
                 if softcap != 0.0 {
                     score = cap(score, softcap);
                 }
@@ -150,9 +154,9 @@ pub(super) unsafe fn weigh_four(
                     score = slopes.madd(V::splat(key as f32).add(distances), score);
                 }
                 score = masked(score, V::splat_i32(key as i32), first, end);
-                score.store_f32(scores.add(key * LANES));
+                score.store_f32(at);
+                greatest = greatest.max(score);
             }
-            greatest = greatest.max(score);
         }
     }
     let relative = state.raise(greatest, &exp);
