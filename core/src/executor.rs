@@ -401,10 +401,9 @@ impl Region for Prepare {
     }
 
     unsafe fn run(&self, step: &Step, units: Range<usize>, _scratch: *mut u8) -> Result<(), Error> {
+        let (rows, slot) = (self.rows.at(&step.counts), step.slot(self.kind));
         // SAFETY: the caller's; the slot has room for the capacity.
-        unsafe {
-            Activations::prepare_rows(self.kind, self.x, self.width, units, step.slot(self.kind))
-        };
+        unsafe { Activations::prepare_rows(self.kind, self.x, rows, self.width, units, slot) };
         Ok(())
     }
 }

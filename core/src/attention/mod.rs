@@ -12,7 +12,7 @@ mod weigh;
 pub use cache::write_kv;
 
 use crate::dtype::DType;
-use crate::simd::{Vector, F16_MASK, F16_SCALE, LANES, V};
+use crate::simd::{Vector, WidenF16, LANES, V};
 use std::ops::Range;
 use tile::FOUR;
 use weigh::{weigh_few, weigh_four, Query, State};
@@ -369,16 +369,15 @@ unsafe fn widen(
     to_stride: usize,
     count: usize,
 ) {
-    static CONSTANTS: [f32; 2] = [f32::from_bits(F16_MASK), F16_SCALE];
-    // Without the black box V8 would make the constants anew at each use.
-    let [mask, scale] = std::hint::black_box(&CONSTANTS).map(V::splat);
+    let widen = WidenF16::new();
     let (mut from, mut to) = (from, to);
     for _ in 0..lines {
         for i in (0..count).step_by(LANES) {
             // SAFETY: the caller's.
             unsafe {
-                let bits = V::load_i16x4(from.add(2 * i)).shl_i32::<13>();
-                bits.and(mask).mul(scale).store_f32(to.add(i));
+                widen
+                    .of(V::load_i16x4(from.add(2 * i)))
+                    .store_f32(to.add(i));
             }
         }
         // The last lines' successors are not read.

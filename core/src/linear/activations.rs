@@ -4,8 +4,9 @@
 //! Quantized rows lie four and four together, in blocks of 32 columns: pieces of 4 bytes (`[piece][4 rows]`), then of the four rows the scales,
 //! the scales times the sums of the values (both F32), and minus 8 times the sums (i32). A piece is four columns in `I8`, two in `I16`:
 //! of each four columns the first and third, then the second and fourth, the order in which a shift and a mask take bytes out of
-//! 16-bit lanes.
+//! 16-bit lanes. In `Nibbles` two pieces are four columns: their low nibbles, then their high ones.
 
+use super::singles;
 use super::weight::BLOCK;
 use crate::simd::{byte_dot, ByteDot, Vector, ROUND, V};
 use std::ops::Range;
@@ -19,6 +20,8 @@ pub enum ActivationKind {
     I8,
     /// 8-bit values in 16-bit words.
     I16,
+    /// As `I16` the rows that go through tiles, and the others' 8-bit values in two signed nibbles, a byte each.
+    Nibbles,
 }
 
 /// Rows that lie together.
@@ -39,7 +42,8 @@ impl ActivationKind {
     pub(super) fn of_bytes() -> ActivationKind {
         match byte_dot() {
             ByteDot::Unsigned | ByteDot::Signed => ActivationKind::I8,
-            _ => ActivationKind::I16,
+            ByteDot::Pairs => ActivationKind::Nibbles,
+            ByteDot::Seven | ByteDot::None => ActivationKind::I16,
         }
     }
 
@@ -48,7 +52,7 @@ impl ActivationKind {
         match self {
             ActivationKind::F32 => BLOCK,
             ActivationKind::I8 => BLOCK / 4,
-            ActivationKind::I16 => BLOCK / 2,
+            ActivationKind::I16 | ActivationKind::Nibbles => BLOCK / 2,
         }
     }
 
@@ -91,15 +95,16 @@ impl Activations {
         scratch: *mut u8,
     ) -> Activations {
         // SAFETY: the caller's.
-        unsafe { Activations::prepare_rows(kind, x, k, 0..m, scratch) }
+        unsafe { Activations::prepare_rows(kind, x, m, k, 0..m, scratch) }
     }
 
-    /// As [`Activations::prepare`], writing only some rows: each thread its own, all with the same `x` and `scratch`.
+    /// As [`Activations::prepare`], writing only some of the `m` rows: each thread its own, all with the same `x` and `scratch`.
     /// # Safety
     /// As [`Activations::prepare`]; the other rows must be written before they are used.
     pub unsafe fn prepare_rows(
         kind: ActivationKind,
         x: *const f32,
+        m: usize,
         k: usize,
         rows: Range<usize>,
         scratch: *mut u8,
@@ -116,12 +121,16 @@ impl Activations {
         }
         debug_assert!(k.is_multiple_of(BLOCK));
         for row in rows {
+            let form = match kind {
+                ActivationKind::Nibbles if row < m - singles(m) => ActivationKind::I16,
+                other => other,
+            };
             // SAFETY: the caller's.
             unsafe {
                 let mut x = x.add(row * k);
                 let mut to = scratch.add(row / FOUR * kind.four_bytes(k) + row % FOUR * 4);
                 for _ in 0..k / BLOCK {
-                    quantize(kind, x, to);
+                    quantize(form, x, to);
                     x = x.add(BLOCK);
                     to = to.add(kind.pieces() * 4 * FOUR + META);
                 }
@@ -191,14 +200,26 @@ unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8) {
             ActivationKind::I8 => {
                 for i in 0..2 {
                     let [a, b, c, d] = [0, 1, 2, 3].map(|j| integers[4 * i + j]);
-                    scatter(a.narrow_i32(b).narrow_i16(c.narrow_i32(d)), to.add(64 * i));
+                    scatter::<16>(a.narrow_i32(b).narrow_i16(c.narrow_i32(d)), to.add(64 * i));
+                }
+            }
+            ActivationKind::Nibbles => {
+                for i in 0..2 {
+                    let [a, b, c, d] = [0, 1, 2, 3].map(|j| integers[4 * i + j]);
+                    let [ab, cd] = [a.narrow_i32(b), c.narrow_i32(d)].map(|pair| {
+                        // 16 * high + low, both of -8..=8.
+                        let high = pair.add_i16(V::splat_i32(0x0008_0008)).shr_i16::<4>();
+                        (high, pair.sub_i16(high.shl_i16::<4>()))
+                    });
+                    scatter::<32>(ab.1.narrow_i16(cd.1), to.add(128 * i));
+                    scatter::<32>(ab.0.narrow_i16(cd.0), to.add(128 * i + 16));
                 }
             }
             _ => {
                 for i in 0..4 {
                     // [k0 k1 k2 k3] to [k0 k2 k1 k3], as i16.
                     let (a, b) = (integers[2 * i], integers[2 * i + 1]);
-                    scatter(a.even_odd().narrow_i32(b.even_odd()), to.add(64 * i));
+                    scatter::<16>(a.even_odd().narrow_i32(b.even_odd()), to.add(64 * i));
                 }
             }
         }
@@ -209,11 +230,11 @@ unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8) {
     }
 }
 
-/// Writes the four lanes 16 bytes apart.
+/// Writes the four lanes `STEP` bytes apart.
 #[inline(always)]
-unsafe fn scatter(pieces: V, to: *mut u8) {
+unsafe fn scatter<const STEP: usize>(pieces: V, to: *mut u8) {
     for (i, piece) in pieces.lanes().into_iter().enumerate() {
         // SAFETY: the caller's.
-        unsafe { to.add(16 * i).cast::<u32>().write(piece.to_bits()) };
+        unsafe { to.add(STEP * i).cast::<u32>().write(piece.to_bits()) };
     }
 }

@@ -6,7 +6,7 @@ use super::kernels::{
 };
 use super::weight::BLOCK;
 use super::{singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF};
-use crate::simd::{widen_f16, ByteDot, Vector, BYTE_DOT, LANES, V};
+use crate::simd::{widen_f16, ByteDot, Vector, WidenF16, BYTE_DOT, LANES, V};
 
 /// Whether the build has kernels of bytes, and words for nibbles; tests have all.
 const BYTES: bool = BYTE_DOT || cfg!(test);
@@ -69,8 +69,14 @@ pub(super) unsafe fn byte_group<const MIN: bool>(
             (ActivationKind::I8, ByteDot::Signed) if BYTES => {
                 rows_of_group::<BytesByQuads<true>, MIN>(weight, group, x, m, output, scratch)
             }
-            (ActivationKind::I16, _) => {
-                rows_of_group::<BytesByWords, MIN>(weight, group, x, m, output, scratch)
+            (ActivationKind::I16 | ActivationKind::Nibbles, _) => {
+                let by_nibbles = BYTES && x.kind == ActivationKind::Nibbles;
+                let by_words = if by_nibbles { m - singles(m) } else { m };
+                for token in by_words..m {
+                    let row = group * GROUP;
+                    vector_by_nibbles::<MIN>(weight.group(group), x, token, row, output);
+                }
+                rows_of_group::<BytesByWords, MIN>(weight, group, x, by_words, output, scratch);
             }
             _ => unreachable!("activations of another kind"),
         }
@@ -91,14 +97,15 @@ unsafe fn rows_of_group<K: Kernel, const MIN: bool>(
     let singles = singles(m);
     // SAFETY: the caller's.
     unsafe {
+        for token in m - singles..m {
+            vector::<K, MIN>(packed, x, token, row, output);
+        }
+        // Last, so that nothing else is to be kept in registers meanwhile.
         if m > singles {
             unpack_group::<K, MIN>(packed, x.k / BLOCK, scratch);
         }
         for token in (0..m - singles).step_by(FOUR) {
             tile::<K, MIN>(scratch, x, token, (m - token).min(FOUR), row, output);
-        }
-        for token in m - singles..m {
-            vector::<K, MIN>(packed, x, token, row, output);
         }
     }
 }
@@ -145,6 +152,7 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
     row: usize,
     output: Output,
 ) {
+    let widen = WidenF16::new();
     let mut sums = [V::zero(); QUADS];
     // SAFETY: the group has `k / 32` blocks, and so has the row of activations.
     unsafe {
@@ -169,15 +177,68 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
                 scaled_sum: V::load32_splat(meta.add(16)),
             };
             for r in 0..QUADS {
-                let scale = widen_f16(V::load_i16x4(w.add(r * 8)));
+                let scale = widen.of(V::load_i16x4(w.add(r * 8)));
                 let min = if MIN {
-                    widen_f16(V::load_i16x4(w.add(GROUP * 2 + r * 8)))
+                    widen.of(V::load_i16x4(w.add(GROUP * 2 + r * 8)))
                 } else {
                     V::zero()
                 };
                 sums[r] = fold::<MIN>(sums[r], K::finish(dots[r]), scale, min, meta);
             }
             w = w.add(header(MIN) + K::SOURCES * QUADS * 16);
+        }
+        for (r, sum) in sums.into_iter().enumerate() {
+            output.write(token, row + r * LANES, sum);
+        }
+    }
+}
+
+/// One token of [`ActivationKind::Nibbles`]: all 16 rows at once, by bytes. The sums of a block fit in i16: 255 * 8 * 2 * 8.
+#[inline(never)]
+unsafe fn vector_by_nibbles<const MIN: bool>(
+    packed: *const u8,
+    x: &Activations,
+    token: usize,
+    row: usize,
+    output: Output,
+) {
+    let widen = WidenF16::new();
+    let mut sums = [V::zero(); QUADS];
+    // SAFETY: the group has `k / 32` blocks, and so has the row of activations.
+    unsafe {
+        let (mut w, mut a) = (packed, x.four(token).add(token % FOUR * 4));
+        for _ in 0..x.k / BLOCK {
+            let mut dots = [[V::zero(); 2]; QUADS];
+            let mut quants = w.add(header(MIN));
+            // As in `tile`.
+            for _ in 0..x.pieces / 2 {
+                let nibbles = [V::load32_splat(a), V::load32_splat(a.add(16))];
+                for (r, dots) in dots.iter_mut().enumerate() {
+                    let bytes = V::load(quants.add(r * 16));
+                    for (dot, nibbles) in dots.iter_mut().zip(nibbles) {
+                        *dot = dot.add_i16(nibbles.dot_i8_u8(bytes));
+                    }
+                }
+                quants = quants.add(QUADS * 16);
+                a = a.add(32);
+            }
+            let start = BytesByWords::start(V::load32_splat(a.add(32)));
+            let meta = Meta {
+                scale: V::load32_splat(a),
+                scaled_sum: V::load32_splat(a.add(16)),
+            };
+            for (r, [low, high]) in dots.into_iter().enumerate() {
+                let scale = widen.of(V::load_i16x4(w.add(r * 8)));
+                let min = if MIN {
+                    widen.of(V::load_i16x4(w.add(GROUP * 2 + r * 8)))
+                } else {
+                    V::zero()
+                };
+                let dots = high.pairs_i16().shl_i32::<4>().add_i32(low.pairs_i16());
+                sums[r] = fold::<MIN>(sums[r], dots.add_i32(start), scale, min, meta);
+            }
+            w = quants;
+            a = a.add(META);
         }
         for (r, sum) in sums.into_iter().enumerate() {
             output.write(token, row + r * LANES, sum);

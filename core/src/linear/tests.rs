@@ -304,10 +304,13 @@ fn a_row_has_the_same_bits_whatever_the_batch_and_the_split() {
 }
 
 /// The kernels of bytes that a machine may have for a weight.
-fn byte_kernels(dtype: DType) -> &'static [ByteDot] {
+fn byte_kernels(dtype: DType) -> &'static [(ActivationKind, ByteDot)] {
+    const I8: ActivationKind = ActivationKind::I8;
+    const UNSIGNED: (ActivationKind, ByteDot) = (I8, ByteDot::Unsigned);
+    const SIGNED: (ActivationKind, ByteDot) = (I8, ByteDot::Signed);
     match dtype {
-        DType::Q4_0 | DType::Q4_1 => &[ByteDot::Pairs, ByteDot::Unsigned, ByteDot::Signed],
-        _ => &[ByteDot::Unsigned, ByteDot::Signed],
+        DType::Q4_0 | DType::Q4_1 => &[(I8, ByteDot::Pairs), UNSIGNED, SIGNED],
+        _ => &[(ActivationKind::Nibbles, ByteDot::Pairs), UNSIGNED, SIGNED],
     }
 }
 
@@ -320,8 +323,8 @@ fn every_kernel_gives_the_same_bits() {
             let weight = packed(dtype, rows, cols, &file(dtype, rows, cols, &mut random));
             let x = random.normals(m * cols);
             let words = run_groups(&weight, ActivationKind::I16, &x, m, None, 9);
-            for dot in byte_kernels(dtype) {
-                let bytes = run_with(&weight, ActivationKind::I8, *dot, &x, m, None, 9);
+            for &(kind, dot) in byte_kernels(dtype) {
+                let bytes = run_with(&weight, kind, dot, &x, m, None, 9);
                 assert_eq!(bits(&bytes), bits(&words), "{dtype:?} x {m} by {dot:?}");
             }
         }
@@ -350,9 +353,7 @@ fn the_greatest_sums_do_not_overflow() {
             let truth = naive(&dequantized(dtype, &src), &x, cols, None);
             let weight = packed(dtype, rows, cols, &src);
             let words = (ActivationKind::I16, ByteDot::None);
-            let bytes = byte_kernels(dtype)
-                .iter()
-                .map(|dot| (ActivationKind::I8, *dot));
+            let bytes = byte_kernels(dtype).iter().copied();
             for (kind, dot) in bytes.chain([words]) {
                 let got = run_with(&weight, kind, dot, &x, m, None, 1);
                 assert!(

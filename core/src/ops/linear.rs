@@ -130,8 +130,14 @@ impl Region for Linear {
                 match product.weight {
                     Weight::Packed(weight) => {
                         let slot = step.slot(product.kind);
-                        let x =
-                            Activations::prepare_rows(product.kind, self.x, self.width, 0..0, slot);
+                        let x = Activations::prepare_rows(
+                            product.kind,
+                            self.x,
+                            rows,
+                            self.width,
+                            0..0,
+                            slot,
+                        );
                         linear(&*weight, &x, rows, bias, output, features, groups, scratch);
                     }
                     Weight::Dense(weight) => {

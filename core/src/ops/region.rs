@@ -29,7 +29,7 @@ pub fn slot_of(kind: ActivationKind) -> Option<usize> {
     match kind {
         ActivationKind::F32 => None,
         ActivationKind::I8 => Some(0),
-        ActivationKind::I16 => Some(1),
+        ActivationKind::I16 | ActivationKind::Nibbles => Some(1),
     }
 }
 

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub enum ByteDot {
     /// The build has no dot of bytes.
     None = 1,
-    /// Not to be relied on: x86 without AVX-VNNI, where V8 makes it of five instructions, and the dot of pairs is one.
+    /// Only within 7 bits.
+    Seven,
+    /// As unsigned, but sums of two saturate: `pmaddubsw` of x86 without AVX-VNNI. V8 makes five instructions of it, and one of the dot
+    /// of pairs, which takes its second operand as unsigned too.
     Pairs,
     /// As unsigned: `vpdpbusd`, one instruction.
     Unsigned,
@@ -25,7 +28,12 @@ pub fn byte_dot() -> ByteDot {
     if !BYTE_DOT {
         return ByteDot::None;
     }
-    let known = [ByteDot::Pairs, ByteDot::Unsigned, ByteDot::Signed];
+    let known = [
+        ByteDot::Seven,
+        ByteDot::Pairs,
+        ByteDot::Unsigned,
+        ByteDot::Signed,
+    ];
     let answer = ANSWER.load(Ordering::Relaxed);
     if let Some(known) = known.into_iter().find(|known| *known as u8 == answer) {
         return known;
@@ -33,10 +41,13 @@ pub fn byte_dot() -> ByteDot {
     // Black boxes, so that no compiler answers for the machine.
     let (a, b) = black_box((V::splat_i32(0x7f7f_7f7f), V::splat_i32(-1)));
     let dots = a.dot_i8_u7_add(b, V::zero()).lanes().map(f32::to_bits);
+    let one = black_box(V::splat_i32(0x0101_0101));
+    let pairs = one.dot_i8_u7(b).lanes()[0].to_bits() & 0xffff; // 2 * 255
     let found = match dots[0] as i32 {
-        129_540 => ByteDot::Unsigned, // 4 * 127 * 255
-        -508 => ByteDot::Signed,      // 4 * 127 * -1
-        _ => ByteDot::Pairs,          // 65,534 where sums of two saturate
+        129_540 => ByteDot::Unsigned,             // 4 * 127 * 255
+        -508 => ByteDot::Signed,                  // 4 * 127 * -1
+        65_534 if pairs == 510 => ByteDot::Pairs, // 2 * 32,767
+        _ => ByteDot::Seven,
     };
     ANSWER.store(found as u8, Ordering::Relaxed);
     found

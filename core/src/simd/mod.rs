@@ -87,6 +87,7 @@ pub trait Vector: Copy {
     /// All ones in i32 lanes where `self > b`.
     fn gt_i32(self, b: Self) -> Self;
     fn add_i16(self, b: Self) -> Self;
+    fn sub_i16(self, b: Self) -> Self;
     fn shl_i16<const N: u32>(self) -> Self;
     fn shr_i16<const N: u32>(self) -> Self;
     fn shr_u16<const N: u32>(self) -> Self;
@@ -96,6 +97,8 @@ pub trait Vector: Copy {
     fn pairs_i16(self) -> Self;
     /// i16 lanes: sums of products of neighbouring bytes, `self` signed, `b` in 0..=127.
     fn dot_i8_u7(self, b: Self) -> Self;
+    /// As [`Vector::dot_i8_u7`] with `b` in 0..=255, where [`byte_dot`] is [`ByteDot::Pairs`]; the sums must fit.
+    fn dot_i8_u8(self, b: Self) -> Self;
     /// i32 lanes: sums of products of four neighbouring bytes, `self` signed, `b` in 0..=127, plus `c`.
     fn dot_i8_u7_add(self, b: Self, c: Self) -> Self;
     /// As [`Vector::dot_i8_u7_add`] with `b` in 0..=255, where [`byte_dot`] is [`ByteDot::Unsigned`].
@@ -206,16 +209,45 @@ impl V {
 /// Four F16 (as widened by [`Vector::load_i16x4`]) as F32; subnormals exact, infinities read as 65536.
 #[inline(always)]
 pub fn widen_f16(bits: V) -> V {
-    bits.shl_i32::<13>()
-        .and(V::splat_i32(F16_MASK as i32))
-        .mul(V::splat(F16_SCALE))
+    WidenF16::from(&WidenF16::CONSTANTS).of(bits)
 }
 
-/// What remains of F16 bits, shifted to their place in F32, of copies of the sign.
-pub const F16_MASK: u32 = 0x8fff_ffff;
+/// [`widen_f16`] for a loop: its constants are loaded once, as those of [`Exp`].
+#[derive(Clone, Copy)]
+pub struct WidenF16([V; 2]);
+
+impl WidenF16 {
+    /// What remains of F16 bits, shifted to their place in F32, of copies of the sign; the distance of the exponents.
+    const CONSTANTS: [f32; 2] = [f32::from_bits(0x8fff_ffff), F16_SCALE];
+
+    /// Loads the constants.
+    #[inline(always)]
+    pub fn new() -> WidenF16 {
+        static CONSTANTS: [f32; 2] = WidenF16::CONSTANTS;
+        WidenF16::from(std::hint::black_box(&CONSTANTS))
+    }
+
+    #[inline(always)]
+    fn from(constants: &[f32; 2]) -> WidenF16 {
+        WidenF16(constants.map(V::splat))
+    }
+
+    /// As [`widen_f16`].
+    #[inline(always)]
+    pub fn of(self, bits: V) -> V {
+        let [mask, scale] = self.0;
+        bits.shl_i32::<13>().and(mask).mul(scale)
+    }
+}
+
+impl Default for WidenF16 {
+    fn default() -> WidenF16 {
+        WidenF16::new()
+    }
+}
 
 /// 2^112, the distance of the exponents of F16 and F32.
-pub const F16_SCALE: f32 = f32::from_bits(239 << 23);
+const F16_SCALE: f32 = f32::from_bits(239 << 23);
 
 /// F32 to F16 bits in u32 lanes: to nearest even, greater values to infinity, NaN to a quiet NaN.
 #[inline(always)]

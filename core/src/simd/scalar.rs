@@ -215,6 +215,11 @@ impl Vector for V {
         V::from_i16s(core::array::from_fn(|i| a[i].wrapping_add(b[i])))
     }
     #[inline(always)]
+    fn sub_i16(self, b: V) -> V {
+        let (a, b) = (self.i16s(), b.i16s());
+        V::from_i16s(core::array::from_fn(|i| a[i].wrapping_sub(b[i])))
+    }
+    #[inline(always)]
     fn shl_i16<const N: u32>(self) -> V {
         V::from_i16s(self.i16s().map(|x| x << N))
     }
@@ -252,6 +257,14 @@ impl Vector for V {
     #[inline(always)]
     fn dot_i8_u7_add(self, b: V, c: V) -> V {
         self.dot_i8_u7(b).pairs_i16().add_i32(c)
+    }
+    #[inline(always)]
+    fn dot_i8_u8(self, b: V) -> V {
+        let (a, b) = (self.i8s(), b.i8s());
+        let product = |i: usize| i16::from(a[i]).saturating_mul(i16::from(b[i] as u8));
+        V::from_i16s(core::array::from_fn(|i| {
+            product(2 * i).saturating_add(product(2 * i + 1))
+        }))
     }
     #[inline(always)]
     fn dot_i8_u8_add(self, b: V, c: V) -> V {

@@ -156,6 +156,10 @@ impl Vector for V {
         V(i16x8_add(self.0, b.0))
     }
     #[inline(always)]
+    fn sub_i16(self, b: V) -> V {
+        V(i16x8_sub(self.0, b.0))
+    }
+    #[inline(always)]
     fn shl_i16<const N: u32>(self) -> V {
         V(i16x8_shl(self.0, N))
     }
@@ -195,6 +199,10 @@ impl Vector for V {
         return V(i32x4_relaxed_dot_i8x16_i7x16_add(self.0, b.0, c.0));
         #[cfg(not(feature = "relaxed"))]
         return self.dot_i8_u7(b).pairs_i16().add_i32(c);
+    }
+    #[inline(always)]
+    fn dot_i8_u8(self, b: V) -> V {
+        self.dot_i8_u7(b)
     }
     #[inline(always)]
     fn dot_i8_u8_add(self, b: V, c: V) -> V {
