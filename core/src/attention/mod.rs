@@ -4,6 +4,7 @@
 //! share its call. Within a page the values are `[kv_heads, page_size, head_dim]`, the keys `[kv_heads, head_dim, page_size]`.
 
 mod cache;
+mod half;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -22,6 +23,9 @@ const TILE_KEYS: usize = 32;
 
 /// Queries (rows times the heads that share a KV head) that go through a tile together, at most.
 const QUERIES: usize = 96;
+
+/// Up to so many queries take an F16 tile as it is; for more it is turned to F32 first.
+const FEW: usize = 8;
 
 /// What a call of [`paged_attention`] needs to know of the model and the cache.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +146,13 @@ pub unsafe fn paged_attention(
     }
 }
 
+/// Keys `[head_dim, stride]` and values `[keys, head_dim]` of a tile.
+#[derive(Clone, Copy)]
+enum Tile {
+    Single(*const f32, *const f32),
+    Half(*const u16, *const u16),
+}
+
 /// Some rows of one sequence, for the heads of one KV head. A query is a row and one of its heads: `row * group + head`.
 struct Chunk<'a> {
     shape: &'a AttentionShape,
@@ -159,6 +170,8 @@ struct Chunk<'a> {
     scores: *mut f32,
     /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache
     wide: [*mut f32; 2],
+    /// The tiles are taken as F16; `q` is 2^112 times as large
+    half: bool,
 }
 
 impl<'a> Chunk<'a> {
@@ -190,6 +203,7 @@ impl<'a> Chunk<'a> {
                 states: states.cast(),
                 scores,
                 wide,
+                half: false,
             }
         }
     }
@@ -214,6 +228,7 @@ impl<'a> Chunk<'a> {
         let dim = self.shape.head_dim;
         let padded = self.queries().next_multiple_of(FOUR);
         let scale = V::splat(self.shape.scale);
+        let mut greatest = V::zero();
         // SAFETY: the queries are the call's, the rest its scratch.
         unsafe {
             self.sums.write_bytes(0, padded * dim);
@@ -229,18 +244,37 @@ impl<'a> Chunk<'a> {
                         }
                     });
                     for (i, column) in V::transpose(rows).into_iter().enumerate() {
+                        greatest = greatest.max(column.abs());
                         column.store_f32(self.q.add(first * dim + (d + i) * FOUR));
                     }
                 }
             }
+            self.half = self.few_halves() && greatest.max_lane() < half::MOST;
+            if self.half {
+                half::enlarge(self.q, padded * dim);
+            }
         }
+    }
+
+    /// Whether the tiles can be taken as F16.
+    fn few_halves(&self) -> bool {
+        let shape = self.shape;
+        shape.kv_dtype == DType::F16
+            && self.queries() <= FEW
+            && shape.page_size.is_multiple_of(half::STEP)
+            && shape.head_dim.is_multiple_of(half::STEP)
+    }
+
+    /// Whether so many queries of a tile are taken in turns.
+    fn in_turns(&self, queries: usize) -> bool {
+        !self.half && tile::in_turns(queries)
     }
 
     unsafe fn store(&self, out: *mut f32) {
         let dim = self.shape.head_dim;
         for query in 0..self.queries() {
             let (first, t) = (query / FOUR * FOUR, query % FOUR);
-            let in_turns = tile::in_turns(self.queries() - first);
+            let in_turns = self.in_turns(self.queries() - first);
             // SAFETY: the query is one of the call's.
             unsafe {
                 let total = (*self.states.add(query / FOUR)).total.lanes()[t];
@@ -283,29 +317,28 @@ impl<'a> Chunk<'a> {
                     k.add((head + start % page_size) * bytes),
                     v.add((head + start % page_size * dim) * bytes),
                 );
-                if shape.kv_dtype == DType::F16 {
+                if self.half {
+                    half::touch(keys, dim * page_size * bytes);
+                    half::touch(values, seen.end * dim * bytes);
+                    let tile = Tile::Half(keys.cast(), values.cast());
+                    self.take(tile, page_size, start, seen);
+                } else if shape.kv_dtype == DType::F16 {
                     let ([wide_keys, wide_values], end) = (self.wide, seen.end);
                     let row = page_size * bytes;
                     widen(keys, row, dim, wide_keys, TILE_KEYS, end);
                     widen(values, 0, 1, wide_values, 0, end * dim);
-                    self.take(wide_keys, TILE_KEYS, wide_values, start, seen);
+                    self.take(Tile::Single(wide_keys, wide_values), TILE_KEYS, start, seen);
                 } else {
-                    self.take(keys.cast(), page_size, values.cast(), start, seen);
+                    let tile = Tile::Single(keys.cast(), values.cast());
+                    self.take(tile, page_size, start, seen);
                 }
             }
             start += count;
         }
     }
 
-    /// Takes a tile: keys `[head_dim, stride]`, values `[keys, head_dim]`.
-    unsafe fn take(
-        &mut self,
-        keys: *const f32,
-        stride: usize,
-        values: *const f32,
-        start: usize,
-        seen: Range<usize>,
-    ) {
+    /// Takes a tile whose keys are `stride` apart.
+    unsafe fn take(&mut self, tile: Tile, stride: usize, start: usize, seen: Range<usize>) {
         let (dim, softcap) = (self.shape.head_dim, self.shape.softcap);
         for first in (0..self.queries()).step_by(FOUR) {
             let count = (self.queries() - first).min(FOUR);
@@ -323,9 +356,16 @@ impl<'a> Chunk<'a> {
             // SAFETY: the caller's; each four queries have their part of the scratch.
             unsafe {
                 let (q, scores) = (self.q.add(first * dim), self.scores);
-                tile::scores(q, count, keys, stride, seen.end, dim, scores);
+                match tile {
+                    Tile::Single(keys, _) => {
+                        tile::scores(q, count, keys, stride, seen.end, dim, scores)
+                    }
+                    Tile::Half(keys, _) => {
+                        half::scores(q, count, keys, stride, seen.end, dim, scores)
+                    }
+                }
                 let state = &mut *self.states.add(first / FOUR);
-                if tile::in_turns(count) {
+                if self.in_turns(count) {
                     weigh_four(scores, seen.end, state, queries, softcap);
                 } else {
                     weigh_few(
@@ -337,8 +377,18 @@ impl<'a> Chunk<'a> {
                         softcap,
                     );
                 }
-                let sums = self.sums.add(first * dim);
-                tile::sums(scores, count, state.decay, values, seen, dim, sums);
+                let (sums, decay) = (self.sums.add(first * dim), state.decay);
+                match tile {
+                    Tile::Single(_, values) => {
+                        tile::sums(scores, count, decay, values, seen, dim, sums)
+                    }
+                    Tile::Half(_, values) => {
+                        for t in 0..count {
+                            half::enlarge(scores.add(t * TILE_KEYS), seen.end);
+                        }
+                        half::sums(scores, count, decay, values, seen, dim, sums)
+                    }
+                }
             }
         }
     }

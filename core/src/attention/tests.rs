@@ -277,9 +277,11 @@ fn agrees_with_f64_in_every_shape() {
 
 #[test]
 fn a_row_has_the_same_bits_whatever_the_chunk_and_the_split() {
-    for window in [0, 30] {
+    // Groups of 1 to 8 heads.
+    for (window, heads) in [(0, 2), (0, 4), (0, 6), (30, 6), (0, 8), (0, 14), (0, 16)] {
         let shape = AttentionShape {
             window,
+            heads,
             kv_dtype: DType::F16,
             ..SHAPE
         };
@@ -312,12 +314,15 @@ fn a_row_has_the_same_bits_whatever_the_chunk_and_the_split() {
 
 #[test]
 fn great_scores_do_not_overflow() {
-    let shape = AttentionShape {
-        scale: 1e4,
-        ..SHAPE
-    };
-    let case = Case::new(shape, 64);
-    let q = noise(13, shape.heads * shape.head_dim);
-    let got = case.run(&q, &[64], &[0], None, &[0..2]);
-    assert!(got.iter().all(|x| x.abs() <= 1.0));
+    for kv_dtype in [DType::F32, DType::F16] {
+        let shape = AttentionShape {
+            scale: 1e5,
+            kv_dtype,
+            ..SHAPE
+        };
+        let case = Case::new(shape, 64);
+        let q = noise(13, shape.heads * shape.head_dim);
+        let got = case.run(&q, &[64], &[0], None, &[0..2]);
+        assert!(got.iter().all(|x| x.abs() <= 1.0));
+    }
 }

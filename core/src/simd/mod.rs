@@ -220,6 +220,9 @@ impl WidenF16 {
     /// What remains of F16 bits, shifted to their place in F32, of copies of the sign; the distance of the exponents.
     const CONSTANTS: [f32; 2] = [f32::from_bits(0x8fff_ffff), F16_SCALE];
 
+    /// The factor between [`WidenF16::small`] and [`WidenF16::of`], a power of two.
+    pub const SCALE: f32 = F16_SCALE;
+
     /// Loads the constants.
     #[inline(always)]
     pub fn new() -> WidenF16 {
@@ -235,8 +238,13 @@ impl WidenF16 {
     /// As [`widen_f16`].
     #[inline(always)]
     pub fn of(self, bits: V) -> V {
-        let [mask, scale] = self.0;
-        bits.shl_i32::<13>().and(mask).mul(scale)
+        self.small(bits).mul(self.0[1])
+    }
+
+    /// As [`WidenF16::of`], divided by [`WidenF16::SCALE`].
+    #[inline(always)]
+    pub fn small(self, bits: V) -> V {
+        bits.shl_i32::<13>().and(self.0[0])
     }
 }
 

@@ -1,0 +1,175 @@
+//! The two products of a tile of an F16 cache for few queries, without a copy of the tile in F32.
+//!
+//! F16 bits shifted to their place in F32 stand for the number times 2^-112. Queries and weights are multiplied by 2^112 instead
+//! of every key and value: powers of two change no rounding, so the bits are those of [`super::tile`].
+
+// Loops over registers count, as the formulas do.
+#![allow(clippy::needless_range_loop)]
+
+use super::tile::FOUR;
+use super::TILE_KEYS;
+use crate::simd::{Vector, WidenF16, LANES, V};
+use std::ops::Range;
+
+/// Vectors of keys or dimensions that are taken together.
+const PAIR: usize = 2;
+
+/// What the lengths of pages and heads must be multiples of.
+pub(super) const STEP: usize = PAIR * LANES;
+
+/// Greatest magnitude of a query that can be multiplied by 2^112.
+pub(super) const MOST: f32 = 16384.0;
+
+/// As [`super::tile::scores`] with splat queries: `[queries, TILE_KEYS]`. `q` is multiplied by 2^112.
+/// # Safety
+/// `q` is `[dim, 4]`, `keys` is `[dim, stride]`; `stride` is a multiple of [`STEP`].
+pub(super) unsafe fn scores(
+    q: *const f32,
+    queries: usize,
+    keys: *const u16,
+    stride: usize,
+    count: usize,
+    dim: usize,
+    scores: *mut f32,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        match queries {
+            1 => scores_of::<1>(q, keys, stride, count, dim, scores),
+            2 => scores_of::<2>(q, keys, stride, count, dim, scores),
+            3 => scores_of::<3>(q, keys, stride, count, dim, scores),
+            _ => scores_of::<4>(q, keys, stride, count, dim, scores),
+        }
+    }
+}
+
+#[inline(never)] // V8 gives a small function's loop its registers
+unsafe fn scores_of<const Q: usize>(
+    q: *const f32,
+    keys: *const u16,
+    stride: usize,
+    count: usize,
+    dim: usize,
+    scores: *mut f32,
+) {
+    let widen = WidenF16::new();
+    for first in (0..count).step_by(STEP) {
+        let mut dots = [[V::zero(); PAIR]; Q];
+        // SAFETY: the caller's.
+        unsafe {
+            let (mut q, mut keys) = (q, keys.add(first));
+            for _ in 0..dim {
+                let key = load(keys, &widen);
+                for t in 0..Q {
+                    let query = V::load32_splat(q.add(t).cast());
+                    for j in 0..PAIR {
+                        dots[t][j] = key[j].madd(query, dots[t][j]);
+                    }
+                }
+                q = q.add(FOUR);
+                keys = keys.wrapping_add(stride);
+            }
+            for t in 0..Q {
+                for j in 0..PAIR {
+                    dots[t][j].store_f32(scores.add(t * TILE_KEYS + first + j * LANES));
+                }
+            }
+        }
+    }
+}
+
+/// As [`super::tile::sums`] with splat weights: `[dim / 4, query, 4]`. The weights are multiplied by 2^112.
+/// # Safety
+/// `weights` is `[queries, TILE_KEYS]`, `values` is `[seen.end, dim]`; `dim` is a multiple of [`STEP`].
+pub(super) unsafe fn sums(
+    weights: *const f32,
+    queries: usize,
+    decay: V,
+    values: *const u16,
+    seen: Range<usize>,
+    dim: usize,
+    sums: *mut f32,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        match queries {
+            1 => sums_of::<1>(weights, decay, values, seen, dim, sums),
+            2 => sums_of::<2>(weights, decay, values, seen, dim, sums),
+            3 => sums_of::<3>(weights, decay, values, seen, dim, sums),
+            _ => sums_of::<4>(weights, decay, values, seen, dim, sums),
+        }
+    }
+}
+
+#[inline(never)] // as above
+unsafe fn sums_of<const Q: usize>(
+    weights: *const f32,
+    decay: V,
+    values: *const u16,
+    seen: Range<usize>,
+    dim: usize,
+    sums: *mut f32,
+) {
+    let widen = WidenF16::new();
+    let decay = decay.lanes();
+    for d in (0..dim).step_by(STEP) {
+        // SAFETY: the caller's.
+        unsafe {
+            let place = |t: usize, j: usize| sums.add(d * FOUR + (j * FOUR + t) * LANES);
+            let mut acc: [[V; PAIR]; Q] = std::array::from_fn(|t| {
+                std::array::from_fn(|j| V::load_f32(place(t, j)).mul(V::splat(decay[t])))
+            });
+            let mut weights = weights.add(seen.start);
+            let mut values = values.add(seen.start * dim + d);
+            for _ in seen.clone() {
+                let value = load(values, &widen);
+                for t in 0..Q {
+                    let weight = V::load32_splat(weights.add(t * TILE_KEYS).cast());
+                    for j in 0..PAIR {
+                        acc[t][j] = value[j].madd(weight, acc[t][j]);
+                    }
+                }
+                weights = weights.add(1);
+                values = values.wrapping_add(dim);
+            }
+            for t in 0..Q {
+                for j in 0..PAIR {
+                    acc[t][j].store_f32(place(t, j));
+                }
+            }
+        }
+    }
+}
+
+/// Numbers of the cache, times 2^-112.
+#[inline(always)]
+unsafe fn load(from: *const u16, widen: &WidenF16) -> [V; PAIR] {
+    // SAFETY: the caller's.
+    std::array::from_fn(|j| widen.small(unsafe { V::load_i16x4(from.add(j * LANES).cast()) }))
+}
+
+/// Multiplies `count` F32, rounded up to a multiple of 4, by 2^112.
+/// # Safety
+/// They must be there.
+pub(super) unsafe fn enlarge(x: *mut f32, count: usize) {
+    let scale = V::splat(WidenF16::SCALE);
+    for i in (0..count).step_by(LANES) {
+        // SAFETY: the caller's.
+        unsafe { V::load_f32(x.add(i)).mul(scale).store_f32(x.add(i)) };
+    }
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Brings memory to the cache, all lines at once; the products, which wait for each other, would ask for one after another.
+/// # Safety
+/// It must be readable.
+pub(super) unsafe fn touch(from: *const u8, bytes: usize) {
+    let mut seen = 0;
+    for at in (0..bytes).step_by(LINE) {
+        // SAFETY: the caller's.
+        seen |= unsafe { from.add(at).read() };
+    }
+    std::hint::black_box(seen);
+}
