@@ -4,7 +4,7 @@
  * @module
  */
 import type { Engine } from "./engine.ts";
-import type { Membership, RowOutput, Task, Want } from "./task.ts";
+import type { RowOutput, Task, Want } from "./task.ts";
 
 /**
  * Computes the logits of every token of a sequence, or of its last one, and shows them to `look` row by row; a row is

@@ -61,6 +61,10 @@ export class TokenStream {
     const { prefilled, membership } = this.#task;
     return prefilled ?? membership?.computed ?? 0;
   }
+  /** How many tokens were computed, those that lost their pages more than once. */
+  get computed(): number {
+    return this.#task.membership?.computed ?? 0;
+  }
   /** When the first output came, by `performance.now`; 0 before. */
   get firstAt(): number {
     return this.#task.firstAt;

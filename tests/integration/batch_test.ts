@@ -3,10 +3,18 @@ import { assert, assertEquals } from "@std/assert";
 import type { GenerateOptions, Model } from "../../mod.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import { createWasmBackend } from "../../src/backends/wasm/mod.ts";
+import { openModelFile } from "../../src/formats/open.ts";
 import { Decoder } from "../../src/generate/decoder.ts";
+import { Engine } from "../../src/generate/engine.ts";
 import { nextTurn } from "../../src/generate/next_task.ts";
+import { Sequence } from "../../src/generate/pages.ts";
+import { TokenStream } from "../../src/generate/token_stream.ts";
 import { loadOn, type LoadOptions } from "../../src/load.ts";
+import { describeModel } from "../../src/models/describe.ts";
+import { PAGE_SIZE } from "../../src/nn/decoder.ts";
 import { uniform } from "../../src/sampling/random.ts";
+import { Sampler } from "../../src/sampling/sampler.ts";
+import { locateWeights, uploadWeights } from "../../src/weights.ts";
 import { testOnBackends } from "../support/backends.ts";
 
 const TINY = new URL("../fixtures/models/llama-gqa/", import.meta.url);
@@ -113,4 +121,60 @@ await testOnBackends("perplexity and logits are the same in a batch", async (bac
     model.generate(text, options).stats().then((it) => it.ids),
   ];
   assertEquals(await Promise.all(together), alone);
+});
+
+/** A decoder with a cache of so many tokens for all its sequences. */
+async function tinyDecoder(backend: Backend, cacheTokens: number): Promise<Decoder> {
+  const file = await openModelFile(TINY);
+  const { architecture, config } = await describeModel(file);
+  const weights = await uploadWeights(backend, locateWeights(file, architecture.weights(config)), {});
+  file.close();
+  const [contextLength, cacheDType] = [Math.min(128, cacheTokens), "f16"] as const;
+  const sizes = { contextLength, cacheTokens, maxSequences: 8 };
+  return await Decoder.create({ backend, architecture, config, weights, cacheDType, ...sizes });
+}
+
+function stream(engine: Engine, promptIds: readonly number[], maxTokens: number): TokenStream {
+  const sampler = new Sampler({ temperature: 1, seed: 3 });
+  return new TokenStream(engine, { promptIds, maxTokens, sampler, eosIds: new Set(), logprobs: false });
+}
+
+async function read(tokens: TokenStream): Promise<number[]> {
+  const ids: number[] = [];
+  for (let token; (token = await tokens.next());) ids.push(token.id);
+  return ids;
+}
+
+await testOnBackends("who loses its pages and gets them back says the same", async (backend) => {
+  using decoder = await tinyDecoder(backend, 6 * PAGE_SIZE);
+  const engine = new Engine(decoder, { maxQueue: 0 });
+  const prompts = [30, 20, 25, 3].map((length, seed) =>
+    Array.from({ length }, (_, i) => pick(seed, i, decoder.vocabSize))
+  );
+  const alone: number[][] = [];
+  for (const ids of prompts) alone.push(await read(stream(engine, ids, 40)));
+  const streams = prompts.map((ids) => stream(engine, ids, 40));
+  assertEquals(await Promise.all(streams.map(read)), alone);
+  assert(streams.some(({ computed }, i) => computed > prompts[i].length + 40), "nobody lost its pages");
+  assertEquals(decoder.pool.free, 6);
+});
+
+await testOnBackends("a fork goes on as the sequence would have", async (backend) => {
+  using decoder = await tinyDecoder(backend, 8 * PAGE_SIZE);
+  const after = async (sequence: Sequence, tokens: readonly number[]): Promise<Float32Array> => {
+    const [logits] = await decoder.run([{ sequence, tokens, outputs: 1, logits: true }]);
+    return (logits as Float32Array).slice();
+  };
+  using sequence = new Sequence(decoder.pool, 128);
+  const start = Array.from({ length: PAGE_SIZE + 9 }, (_, i) => pick(1, i, decoder.vocabSize));
+  await after(sequence, start);
+  using fork = decoder.fork(sequence);
+  // Each writes to a last page of its own.
+  await after(sequence, [5]);
+  await after(fork, [6]);
+  const actual = [await after(sequence, [7]), await after(fork, [7])];
+  for (const [i, second] of [5, 6].entries()) {
+    using whole = new Sequence(decoder.pool, 128);
+    assertEquals(actual[i], await after(whole, [...start, second, 7]));
+  }
 });
