@@ -134,6 +134,22 @@ export class SequenceLengthExceededError extends LLMForgeError {
   }
 }
 
+/** More is asked for at once than the model's queue holds. */
+export class QueueFullError extends LLMForgeError {
+  /** The most that may run and wait at once. */
+  readonly max: number;
+
+  /** Creates the error from the bound. */
+  constructor({ max }: { max: number }) {
+    super(
+      "QUEUE_FULL",
+      `${max} generations are running or waiting, and the queue is full; read those first, or load the model with a ` +
+        `larger maxQueue`,
+    );
+    this.max = max;
+  }
+}
+
 /** Planned memory is above the limit; nothing was allocated. */
 export class OutOfMemoryError extends LLMForgeError {
   /** Bytes that were asked for. */

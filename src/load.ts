@@ -9,7 +9,7 @@ import { InvalidArgumentError, OutOfMemoryError } from "./errors.ts";
 import type { ModelFile } from "./formats/model_file.ts";
 import { openModelFile } from "./formats/open.ts";
 import type { SourceLike } from "./formats/source.ts";
-import { cacheBytes, Decoder } from "./generate/decoder.ts";
+import { cacheBytes, Decoder, PREFILL_ROWS } from "./generate/decoder.ts";
 import { describeModel, type ModelDescription } from "./models/describe.ts";
 import { Model } from "./model.ts";
 import type { Profile } from "./trace/profile.ts";
@@ -29,6 +29,10 @@ export interface LoadOptions {
   contextLength?: number;
   /** Element type of the KV cache; `auto` is F32 for F32 weights, else F16. Default: `"auto"`. */
   kv?: "auto" | "f32" | "f16";
+  /** The most sequences that are computed in one step, 1 to 256; others wait for their turn. Default: 64. */
+  maxSequences?: number;
+  /** How many more may wait; beyond that, `QueueFullError`. Default: 256. */
+  maxQueue?: number;
   /** Leaves the tokenizer unprepared until the first text, for callers that work with token ids. Default: `false`. */
   lazyTokenizer?: boolean;
   /** Where the times of every op go. Steps are then run op by op, on the calling thread. */
@@ -41,6 +45,10 @@ export interface LoadOptions {
 
 /** Largest KV cache that a context of default length may take. */
 const DEFAULT_CACHE_LIMIT = 2 ** 30;
+/** Largest KV cache that is made for more than one context. Memory is taken when a page is first written to. */
+const SHARED_CACHE_LIMIT = 2 ** 29;
+const DEFAULT_MAX_SEQUENCES = 64;
+const DEFAULT_MAX_QUEUE = 256;
 
 /**
  * Loads a model from a path, URL, bytes, stream or blob; without a source, the small story model that is part of the
@@ -122,7 +130,12 @@ async function assemble(
 ): Promise<Model> {
   const { architecture, config } = description;
   const { contextLength, cacheDType } = chooseCache(description, located, options);
-  checkMemory(backend, located, cacheBytes(config, contextLength, cacheDType));
+  const maxSequences = whole("maxSequences", options.maxSequences ?? DEFAULT_MAX_SEQUENCES, 1, PREFILL_ROWS);
+  const maxQueue = whole("maxQueue", options.maxQueue ?? DEFAULT_MAX_QUEUE, 0, Number.MAX_SAFE_INTEGER);
+  const oneContext = cacheBytes(config, contextLength, cacheDType);
+  const rest = checkMemory(backend, located, oneContext);
+  const contexts = Math.floor(Math.min(SHARED_CACHE_LIMIT, oneContext + rest / 2) / oneContext);
+  const cacheTokens = contextLength * Math.min(Math.max(contexts, 1), maxSequences);
   const tokenizer = await modelTokenizer(file);
   const preparing = options.lazyTokenizer ? undefined : tokenizer?.prepare();
   // A failure is reported where it is awaited, after the weights.
@@ -135,6 +148,8 @@ async function assemble(
       config,
       weights,
       contextLength,
+      cacheTokens,
+      maxSequences,
       cacheDType,
       profile: options.profile,
     });
@@ -144,6 +159,7 @@ async function assemble(
       backend,
       report,
       decoder,
+      maxQueue,
       config,
       weights,
       tokenizer,
@@ -179,8 +195,15 @@ export function chooseCache(
   return { contextLength, cacheDType };
 }
 
-function checkMemory(backend: Backend, weights: readonly LocatedWeight[], cache: number): void {
+function whole(name: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new InvalidArgumentError(`${name} must be a whole number of ${min} to ${max}, not ${value}`);
+}
+
+/** Bytes that are left. */
+function checkMemory(backend: Backend, weights: readonly LocatedWeight[], cache: number): number {
   const required = weights.reduce((sum, { spec }) => sum + backend.weightBytes(spec), cache);
   const available = backend.memory.limit - backend.memory.used;
   if (required > available) throw new OutOfMemoryError({ required, available, what: "weights and KV cache" });
+  return available - required;
 }

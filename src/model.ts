@@ -5,10 +5,12 @@
  */
 import type { Backend, BackendName, DeviceInfo, WeightHandle } from "./backends/backend.ts";
 import type { BackendReport } from "./backends/select.ts";
-import { InvalidArgumentError, SequenceLengthExceededError, TokenizerError } from "./errors.ts";
-import { type Decoder, PREFILL_ROWS } from "./generate/decoder.ts";
+import { InvalidArgumentError, TokenizerError } from "./errors.ts";
+import type { Decoder } from "./generate/decoder.ts";
+import { Engine } from "./generate/engine.ts";
+import { generateAll, type GenerationResult } from "./generate/generate_all.ts";
 import { type GenerateOptions, Generation } from "./generate/generation.ts";
-import { nextTask } from "./generate/next_task.ts";
+import { computeLogits } from "./generate/scoring.ts";
 import type { DecoderConfig } from "./models/config.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
 import type { ChatMessage } from "./tokenizer/chat_template.ts";
@@ -24,6 +26,8 @@ export interface ModelParts {
   readonly report: readonly BackendReport[];
   /** Runs the steps. */
   readonly decoder: Decoder;
+  /** Generations that may wait, beside those of one step. */
+  readonly maxQueue: number;
   /** Configuration. */
   readonly config: DecoderConfig;
   /** Uploaded weights. */
@@ -55,12 +59,13 @@ export interface Score {
  */
 export class Model {
   readonly #parts: ModelParts;
-  readonly #running = new Set<Promise<unknown>>();
+  readonly #engine: Engine;
   #closed = false;
 
   /** Made by `load`. */
   constructor(parts: ModelParts) {
     this.#parts = parts;
+    this.#engine = new Engine(parts.decoder, parts);
   }
 
   /** Name for people: that of the file, or what the file calls itself. */
@@ -74,6 +79,10 @@ export class Model {
   /** Longest sequence this instance holds, in tokens. */
   get contextLength(): number {
     return this.#parts.decoder.contextLength;
+  }
+  /** The most sequences of one step; generations beyond that wait for their turn. */
+  get maxSequences(): number {
+    return this.#parts.decoder.capacity.sequences;
   }
   /** The backend it runs on, and what became of the others. */
   get backend(): { name: BackendName; device: DeviceInfo; report: readonly BackendReport[] } {
@@ -104,20 +113,44 @@ export class Model {
   /**
    * Continues a prompt: text, or token ids. Special tokens written in the text count as such.
    * What the options leave open is as the model's own files recommend, and greedy where they say nothing.
+   *
+   * Generations that are read at the same time are computed together, each as if it were alone.
    */
   generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
     this.#checkOpen();
-    const { decoder, defaults, tokenizer, config } = this.#parts;
+    const { defaults, tokenizer, config } = this.#parts;
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
     return new Generation(
       {
-        decoder,
+        engine: this.#engine,
         tokenizer: () => Promise.resolve(tokenizer),
         eosIds: (loaded) => [...new Set([...config.eosIds, ...(loaded?.eosIds ?? [])])],
-        track: (work) => this.#track(work),
       },
       prompt,
       { ...defaults, ...given },
+    );
+  }
+
+  /**
+   * Continues many prompts at once, however many there are, and gives the results in their order. Each is what
+   * `generate` gives for the prompt and these options. Where one fails, the others are ended.
+   *
+   * ```ts
+   * import { load } from "@llmforge/llmforge";
+   * await using model = await load();
+   * const stories = await model.generateAll(["Once upon a time", "The little dog"], { maxTokens: 8, temperature: 0 });
+   * console.log(stories.map(({ text }) => text));
+   * ```
+   */
+  async generateAll(
+    prompts: readonly (string | readonly number[])[],
+    options: GenerateOptions = {},
+  ): Promise<GenerationResult[]> {
+    return await generateAll(
+      (prompt, more) => this.generate(prompt, more),
+      prompts,
+      options,
+      this.maxSequences,
     );
   }
 
@@ -130,17 +163,9 @@ export class Model {
   async logits(ids: readonly number[]): Promise<Float32Array> {
     this.#checkOpen();
     if (ids.length === 0) throw new InvalidArgumentError("logits need at least one token");
-    const { decoder } = this.#parts;
-    if (ids.length > decoder.contextLength) {
-      throw new SequenceLengthExceededError({ max: decoder.contextLength, actual: ids.length });
-    }
-    using sequence = decoder.sequence();
-    let result;
-    for (let start = 0; start < ids.length; start += PREFILL_ROWS) {
-      if (start > 0) await nextTask();
-      result = decoder.step(sequence, ids.slice(start, start + PREFILL_ROWS));
-    }
-    return await this.#track(result?.logits() ?? Promise.resolve(new Float32Array()));
+    let last = new Float32Array();
+    await computeLogits(this.#engine, ids, "last", (logits) => last = logits.slice());
+    return last;
   }
 
   /**
@@ -152,10 +177,6 @@ export class Model {
     window: number = this.contextLength,
     signal?: AbortSignal,
   ): Promise<Score> {
-    return await this.#track(this.#score(ids, window, signal));
-  }
-
-  async #score(ids: readonly number[], window: number, signal?: AbortSignal): Promise<Score> {
     this.#checkOpen();
     if (!(window >= 2) || window > this.contextLength) {
       throw new InvalidArgumentError(`the window must be 2 to ${this.contextLength} tokens, not ${window}`);
@@ -163,25 +184,22 @@ export class Model {
     let [sum, tokens] = [0, 0];
     for (let start = 0; start + 1 < ids.length; start += window) {
       const part = ids.slice(start, start + window);
-      using sequence = this.#parts.decoder.sequence();
-      let next = 1;
-      for await (const logits of this.#parts.decoder.score(sequence, part.slice(0, -1))) {
-        signal?.throwIfAborted();
-        sum -= logProbability(logits, part[next++]);
+      const add = (logits: Float32Array, row: number): void => {
+        sum -= logProbability(logits, part[row + 1]);
         tokens++;
-        await nextTask();
-      }
+      };
+      await computeLogits(this.#engine, part.slice(0, -1), "every", add, signal);
     }
     if (tokens === 0) throw new InvalidArgumentError("a text of at least two tokens is needed");
     const nll = sum / tokens;
     return { perplexity: Math.exp(nll), nll, tokens };
   }
 
-  /** Waits for what runs and frees everything. Closing again does nothing. */
+  /** Ends what runs and frees everything. Closing again does nothing. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await Promise.allSettled(this.#running);
+    await this.#engine.close();
     const { decoder, backend, weights } = this.#parts;
     decoder[Symbol.dispose]();
     for (const handle of weights.values()) backend.freeWeight(handle);
@@ -195,15 +213,6 @@ export class Model {
 
   #checkOpen(): void {
     if (this.#closed) throw new InvalidArgumentError("the model is closed; load it again");
-  }
-
-  async #track<T>(work: Promise<T>): Promise<T> {
-    this.#running.add(work);
-    try {
-      return await work;
-    } finally {
-      this.#running.delete(work);
-    }
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Command, Option } from "commander";
+import type { BatchOptions } from "./batch.ts";
 import type { BenchOptions } from "./bench.ts";
 import type { LogitsOptions } from "./logits.ts";
 import { type CommonOptions, commonOptions, generationOptions, type ModelOptions } from "./options.ts";
@@ -72,6 +73,23 @@ export function addCommands(program: Command, context: CommandContext): void {
     .argument("[model]", MODEL)
     .action((model: string | undefined, options: BenchOptions) =>
       choose(async () => (await import("./bench.ts")).bench(model, options, signal))
+    );
+  add(
+    program,
+    "batch",
+    "complete many prompts: a file of lines of JSON to another, in order; goes on where it was stopped",
+    [
+      ...modelOptions(),
+      ...generationOptions(),
+    ],
+  )
+    .argument(
+      "<in.jsonl>",
+      'lines such as {"prompt": "Once", "max_tokens": 64}, or with prompt_ids or messages',
+    )
+    .argument("<out.jsonl>", "where the results go; those that are there are kept")
+    .action((input: string, output: string, options: BatchOptions) =>
+      choose(async () => (await import("./batch.ts")).batch(input, output, options, signal))
     );
   add(program, "doctor", "show which backends work here, and which one is chosen", [])
     .action((options: CommonOptions) => choose(async () => (await import("./doctor.ts")).doctor(options)));

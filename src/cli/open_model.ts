@@ -7,7 +7,7 @@ import { load } from "../load.ts";
 import type { Model } from "../model.ts";
 import type { Profile } from "../trace/profile.ts";
 import type { ModelOptions } from "./options.ts";
-import { LoadProgress } from "./progress.ts";
+import { Progress } from "./progress.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** A loaded model, and how long that took. */
@@ -35,17 +35,19 @@ export async function openModel(
   source: string | undefined,
   options: ModelOptions,
   signal: AbortSignal,
-  { lazyTokenizer, profile }: { lazyTokenizer: boolean; profile?: Profile },
+  { lazyTokenizer, profile, batch }: { lazyTokenizer: boolean; profile?: Profile; batch?: boolean },
 ): Promise<OpenedModel> {
   const { backend, threads, context, kv, quiet, json } = options;
   const started = performance.now();
-  const progress = new LoadProgress(quiet !== true && json !== true);
+  const progress = new Progress(quiet !== true && json !== true, "loading {bar} {percentage}% of {bytes}");
   try {
     const model = await load(source, {
       backend,
       threads,
       contextLength: context,
       kv,
+      // One generation needs no cache for more.
+      maxSequences: batch ? undefined : 1,
       lazyTokenizer,
       profile,
       signal,

@@ -1,5 +1,5 @@
 /**
- * The bar that shows how far a long loading has come.
+ * The bar that shows how far something long has come.
  *
  * @module
  */
@@ -18,19 +18,24 @@ interface SingleBar {
   stop(): void;
 }
 
-/** A loading that is shorter than this, in milliseconds, gets no bar. */
+/** What is shorter than this, in milliseconds, gets no bar. */
 const PATIENCE = 300;
 
 /** A progress bar on standard error, where that is a terminal; `cli-progress` is imported when a bar is wanted. */
-export class LoadProgress {
+export class Progress {
   readonly #enabled: boolean;
+  readonly #format: string;
   readonly #started = performance.now();
   #bar?: SingleBar;
   #importing = false;
   #stopped = false;
 
-  /** A bar that is never shown where not `enabled`. */
-  constructor(enabled: boolean) {
+  /**
+   * A bar that is never shown where not `enabled`. In its format `{bar}` and `{percentage}` are replaced, and `{bytes}` by
+   * the whole size.
+   */
+  constructor(enabled: boolean, format: string) {
+    this.#format = format;
     this.#enabled = enabled && Deno.stderr.isTerminal();
   }
 
@@ -54,7 +59,7 @@ export class LoadProgress {
     const { default: progress }: { default: CliProgress } = await import("cli-progress");
     if (this.#stopped) return;
     this.#bar = new progress.SingleBar({
-      format: `loading {bar} {percentage}% of ${formatBytes(total)}`,
+      format: this.#format.replace("{bytes}", formatBytes(total)),
       clearOnComplete: true,
       hideCursor: true,
     }, progress.Presets.shades_classic);

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts";
+import { InvalidArgumentError } from "../errors.ts";
 import { Sampler, type SamplingOptions } from "../sampling/sampler.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { type Decoder, PREFILL_ROWS, type StepResult } from "./decoder.ts";
+import type { Engine } from "./engine.ts";
 import { StopMatcher } from "./stop.ts";
-import { nextTask } from "./next_task.ts";
+import { TokenStream } from "./token_stream.ts";
 
 /** Options of one generation. */
 export interface GenerateOptions extends SamplingOptions {
@@ -60,13 +60,11 @@ export interface GenerationStats {
 /** What a generation needs of its model. */
 export interface GenerationSource {
   /** Runs the steps. */
-  readonly decoder: Decoder;
+  readonly engine: Engine;
   /** Turns ids into text; asked for when the first text is needed. Without one, chunks have no text. */
   tokenizer(): Promise<Tokenizer | undefined>;
   /** Ids that end a text. */
   eosIds(tokenizer: Tokenizer | undefined): readonly number[];
-  /** Told of work in flight, so that nothing is freed under it. */
-  track<T>(work: Promise<T>): Promise<T>;
 }
 
 /** Default of `maxTokens`. */
@@ -158,88 +156,61 @@ export class Generation implements AsyncIterable<Chunk> {
   }
 
   async *#run(): AsyncGenerator<Chunk> {
-    const { decoder } = this.#source;
-    const { signal, ignoreEos } = this.#options;
+    const { engine } = this.#source;
+    const { signal, ignoreEos, logprobs = false } = this.#options;
     const tokenizer = await this.#source.tokenizer();
     const promptIds = await this.#encode(tokenizer);
-    if (promptIds.length === 0) {
-      throw new InvalidArgumentError("the prompt is empty; give at least one token");
-    }
-    if (promptIds.length > decoder.contextLength) {
-      throw new SequenceLengthExceededError({ max: decoder.contextLength, actual: promptIds.length });
-    }
     // The last token is never fed back, so the context may be one token shorter than the whole text.
-    const room = decoder.contextLength - promptIds.length + 1;
+    const room = Math.max(engine.runner.contextLength - promptIds.length + 1, 0);
     const maxTokens = this.#options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room);
     const stop = this.#options.stop ?? [];
     const matcher = new StopMatcher(typeof stop === "string" ? [stop] : stop);
     const eosIds = new Set(ignoreEos ? [] : this.#source.eosIds(tokenizer));
-    const stream = tokenizer?.stream({ continuation: true });
-    const history = [...promptIds];
+    const decoder = tokenizer?.stream({ continuation: true });
     const ids: number[] = [];
     let finishReason: FinishReason = "abort";
-    let firstAt = 0;
     const prefillStart = performance.now();
-    let prefilled = 0;
-    using sequence = decoder.sequence();
+    using stream = new TokenStream(engine, {
+      promptIds,
+      maxTokens,
+      eosIds,
+      sampler: this.#sampler,
+      logprobs,
+      signal,
+    });
     try {
-      let pending: readonly number[] = promptIds;
-      while (!signal?.aborted) {
-        const chunk = pending.slice(0, PREFILL_ROWS);
-        pending = pending.slice(chunk.length);
-        const result = decoder.step(sequence, chunk);
-        if (ids.length === 0) prefilled += chunk.length;
-        if (pending.length > 0) {
-          await nextTask();
-          continue;
-        }
-        if (ids.length >= maxTokens) {
-          finishReason = "length";
+      for (;;) {
+        const token = await stream.next();
+        if (token === undefined) {
+          finishReason = stream.end ?? "abort";
           break;
         }
-        const { id, logprob } = await this.#choose(result, history);
-        if (ids.length === 0) firstAt = performance.now();
-        if (eosIds.has(id)) {
-          finishReason = "stop";
-          break;
-        }
+        const { id } = token;
         ids.push(id);
-        history.push(id);
-        pending = [id];
         const last = ids.length === maxTokens;
-        const shown = matcher.push(stream ? stream.push(id) : "");
-        const tail = last && !shown.stopped ? this.#finish(matcher, stream) : { text: "", stopped: false };
+        const shown = matcher.push(decoder ? decoder.push(id) : "");
+        const tail = last && !shown.stopped ? this.#finish(matcher, decoder) : { text: "", stopped: false };
         const text = shown.text + tail.text;
         this.#text += text;
-        yield { text, id, ...(logprob === undefined ? {} : { logprob }) };
+        yield { text, ...token };
         if (shown.stopped || tail.stopped || last) {
           finishReason = shown.stopped || tail.stopped ? "stop" : "length";
           break;
         }
-        await nextTask();
       }
-      const rest = finishReason === "length" ? "" : this.#finish(matcher, stream).text;
+      const rest = finishReason === "length" ? "" : this.#finish(matcher, decoder).text;
       if (rest !== "" && ids.length > 0) {
         this.#text += rest;
         yield { text: rest, id: ids[ids.length - 1] };
       }
     } finally {
       this.#stats = makeStats(
-        { promptIds, ids, finishReason, prefilled },
+        { promptIds, ids, finishReason, prefilled: stream.prefilled },
         this.#started,
         prefillStart,
-        firstAt,
+        stream.firstAt,
       );
     }
-  }
-
-  async #choose(result: StepResult, history: readonly number[]): Promise<{ id: number; logprob?: number }> {
-    const sampler = this.#sampler;
-    if (sampler.greedy && !this.#options.logprobs) return { id: await this.#source.track(result.argmax()) };
-    const logits = await this.#source.track(result.logits());
-    const logprob = this.#options.logprobs ? logSoftmax(logits) : undefined;
-    const id = sampler.next(logits, history, history.length);
-    return { id, logprob: logprob?.(id) };
   }
 
   #finish(
@@ -276,15 +247,4 @@ function makeStats(
     decodeTokensPerSecond: firstAt > 0 ? rate(decodeTokens, now - firstAt) : 0,
     timeToFirstToken: firstAt > 0 ? firstAt - started : 0,
   };
-}
-
-/** Log-probability by token. */
-function logSoftmax(logits: Float32Array): (id: number) => number {
-  let max = -Infinity;
-  for (const logit of logits) if (logit > max) max = logit;
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - max);
-  const norm = max + Math.log(sum);
-  const copy = logits.slice();
-  return (id) => copy[id] - norm;
 }

@@ -2,62 +2,44 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows }
 import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts";
 import { PAGE_SIZE } from "../nn/decoder.ts";
 import { NaiveTokenizer } from "../tokenizer/naive.ts";
-import { type Decoder, PREFILL_ROWS } from "./decoder.ts";
+import { MockRunner } from "../../tests/support/mock_runner.ts";
+import { PREFILL_ROWS } from "./decoder.ts";
+import { Engine } from "./engine.ts";
 import { type Chunk, type GenerateOptions, Generation } from "./generation.ts";
-import { PagePool, Sequence } from "./pages.ts";
 
 const tokenizer = new NaiveTokenizer({ eos: true });
 const [EOS] = tokenizer.eosIds;
 
-/** A decoder that says a fixed text after any prompt, and then ends it; its pages are real. */
-class ScriptedDecoder {
-  readonly steps: number[] = [];
-  readonly pool: PagePool;
-  #said = 0;
+/** A model that says a fixed text after any prompt, and then ends it. */
+function saysIds(script: readonly number[], contextLength = 4 * PAGE_SIZE): MockRunner {
+  let said = 0;
+  return new MockRunner({
+    next: () => script[said++] ?? EOS,
+    vocabSize: tokenizer.vocabSize,
+    contextLength,
+  });
+}
 
-  constructor(readonly script: readonly number[], readonly contextLength = 4 * PAGE_SIZE) {
-    this.pool = new PagePool(Math.ceil(contextLength / PAGE_SIZE));
-  }
-
-  sequence(): Sequence {
-    return new Sequence(this.pool, this.contextLength);
-  }
-
-  step(
-    sequence: Sequence,
-    tokens: readonly number[],
-  ): Pick<ReturnType<Decoder["step"]>, "argmax" | "logits"> {
-    sequence.reserve(tokens.length);
-    sequence.advance(tokens.length);
-    this.steps.push(tokens.length);
-    const next = () => this.script[this.#said++] ?? EOS;
-    return {
-      argmax: () => Promise.resolve(next()),
-      logits: () => {
-        const row = new Float32Array(tokenizer.vocabSize);
-        row[next()] = Math.log(tokenizer.vocabSize - 1);
-        return Promise.resolve(row);
-      },
-    };
-  }
+function says(text: string, contextLength?: number): MockRunner {
+  return saysIds(tokenizer.encode(text), contextLength);
 }
 
 function generation(
-  decoder: ScriptedDecoder,
+  runner: MockRunner,
   options: GenerateOptions = {},
   prompt: string | readonly number[] = "Hi",
 ): Generation {
   const source = {
-    decoder: decoder as unknown as Decoder,
+    engine: new Engine(runner, { maxQueue: 0 }),
     tokenizer: () => Promise.resolve(tokenizer),
     eosIds: () => tokenizer.eosIds,
-    track: <T>(work: Promise<T>) => work,
   };
   return new Generation(source, prompt, options);
 }
 
-function says(text: string, contextLength?: number): ScriptedDecoder {
-  return new ScriptedDecoder(tokenizer.encode(text), contextLength);
+/** Tokens of each step of a lone sequence. */
+function rows({ steps }: MockRunner): number[] {
+  return steps.map(([{ tokens }]) => tokens);
 }
 
 async function chunks(source: AsyncIterable<Chunk>): Promise<Chunk[]> {
@@ -87,10 +69,10 @@ Deno.test("a character that the token limit cuts becomes U+FFFD", async () => {
 
 Deno.test("the end token is not part of the result, and ignoreEos goes on after it", async () => {
   const script = [97, EOS, 98];
-  const ended = generation(new ScriptedDecoder(script));
+  const ended = generation(saysIds(script));
   assertEquals(await ended.text(), "a");
   assertEquals((await ended.stats()).ids, [97]);
-  const went = generation(new ScriptedDecoder(script), { ignoreEos: true, maxTokens: 3 });
+  const went = generation(saysIds(script), { ignoreEos: true, maxTokens: 3 });
   assertEquals(await went.text(), "ab");
   assertEquals((await went.stats()).ids, script);
   assertEquals((await went.stats()).finishReason, "length");
@@ -118,7 +100,7 @@ Deno.test("a long prompt is cut into chunks", async () => {
   const decoder = says("x", 2 * PREFILL_ROWS);
   const prompt = Array.from({ length: PREFILL_ROWS + 10 }, () => 65);
   assertEquals(await generation(decoder, { maxTokens: 1 }, prompt).text(), "x");
-  assertEquals(decoder.steps, [PREFILL_ROWS, 10]);
+  assertEquals(rows(decoder), [PREFILL_ROWS, 10]);
 });
 
 Deno.test("prompts that cannot be are typed errors", async () => {
@@ -171,7 +153,7 @@ Deno.test("nothing is computed before it is asked for", async () => {
   assertEquals(decoder.steps, []);
   await iterator.next();
   await new Promise((resolve) => setTimeout(resolve, 5));
-  assertEquals(decoder.steps, [2]);
+  assertEquals(rows(decoder), [2]);
   await iterator.return?.();
   assertEquals(decoder.pool.free, decoder.pool.size);
 });

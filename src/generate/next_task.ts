@@ -21,7 +21,12 @@ let lastRest = 0;
 export async function nextTask(): Promise<void> {
   const now = performance.now();
   if (now - lastPause < SLICE) return;
-  const rest = immediate === undefined || now - lastRest > REST_INTERVAL;
+  await nextTurn();
+}
+
+/** Waits for the next turn of the event loop. */
+export async function nextTurn(): Promise<void> {
+  const rest = immediate === undefined || performance.now() - lastRest > REST_INTERVAL;
   await new Promise<void>((resolve) => rest ? setTimeout(resolve, 0) : immediate(resolve));
   lastPause = performance.now();
   if (rest) lastRest = lastPause;

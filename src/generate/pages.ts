@@ -1,14 +1,20 @@
 /**
- * The pages of the KV cache: which are free, and which hold the tokens of a sequence.
+ * The pages of the KV cache: which are free, which hold the tokens of a sequence, and which are shared by several.
  *
  * @module
  */
-import { SequenceLengthExceededError } from "../errors.ts";
+import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts";
 import { PAGE_SIZE } from "../nn/decoder.ts";
 
-/** Hands out pages; a page that is freed is the next to be used again. */
+/** Pages that hold this many tokens. */
+export function pagesFor(tokens: number): number {
+  return Math.ceil(tokens / PAGE_SIZE);
+}
+
+/** Hands out pages and counts who holds each; a page that comes free is the next to be used again. */
 export class PagePool {
   readonly #free: number[];
+  readonly #holders: Int32Array;
   /** Pages in all. */
   readonly size: number;
 
@@ -16,6 +22,7 @@ export class PagePool {
   constructor(size: number) {
     this.size = size;
     this.#free = Array.from({ length: size }, (_, i) => size - 1 - i);
+    this.#holders = new Int32Array(size);
   }
 
   /** Pages that are free. */
@@ -25,12 +32,29 @@ export class PagePool {
 
   /** Takes a page; `undefined` where none is free. */
   take(): number | undefined {
-    return this.#free.pop();
+    const page = this.#free.pop();
+    if (page !== undefined) this.#holders[page] = 1;
+    return page;
   }
 
-  /** Gives pages back. */
+  /** Counts one more holder of each page. */
+  share(pages: readonly number[]): void {
+    for (const page of pages) this.#holders[page]++;
+  }
+
+  /** Gives pages back; each comes free with its last holder. */
   give(pages: readonly number[]): void {
-    this.#free.push(...pages);
+    for (const page of pages) {
+      if (this.#holders[page] === 0) throw new InvalidArgumentError(`page ${page} was given back before`);
+      if (--this.#holders[page] === 0) this.#free.push(page);
+    }
+  }
+
+  /** How many of these pages come free when one holder gives them back. */
+  sole(pages: readonly number[]): number {
+    let count = 0;
+    for (const page of pages) if (this.#holders[page] === 1) count++;
+    return count;
   }
 }
 
@@ -55,6 +79,10 @@ export class Sequence {
   get pages(): readonly number[] {
     return this.#pages;
   }
+  /** Pages that would come free with it. */
+  get solePages(): number {
+    return this.#pool.sole(this.#pages);
+  }
 
   /**
    * Makes room for `count` more tokens.
@@ -63,7 +91,7 @@ export class Sequence {
    */
   reserve(count: number): void {
     const length = this.#length + count;
-    const wanted = Math.ceil(length / PAGE_SIZE) - this.#pages.length;
+    const wanted = pagesFor(length) - this.#pages.length;
     if (length > this.#maxLength || wanted > this.#pool.free) {
       const reachable = (this.#pages.length + this.#pool.free) * PAGE_SIZE;
       throw new SequenceLengthExceededError({ max: Math.min(this.#maxLength, reachable), actual: length });
@@ -82,6 +110,31 @@ export class Sequence {
   /** Counts `count` reserved tokens as written. */
   advance(count: number): void {
     this.#length += count;
+  }
+
+  /**
+   * A second sequence with the same tokens. Full pages are shared; the last one, where it is not full, is copied, for
+   * both will write to it.
+   *
+   * @throws {SequenceLengthExceededError} where no page is free for the copy.
+   */
+  fork(copyPage: (from: number, to: number) => void): Sequence {
+    const full = Math.floor(this.#length / PAGE_SIZE);
+    const fork = new Sequence(this.#pool, this.#maxLength);
+    fork.#pages = this.#pages.slice(0, full);
+    fork.#length = full * PAGE_SIZE;
+    this.#pool.share(fork.#pages);
+    const rest = this.#length - fork.#length;
+    if (rest === 0) return fork;
+    try {
+      fork.reserve(rest);
+    } catch (error) {
+      fork.clear();
+      throw error;
+    }
+    copyPage(this.#pages[full], fork.#pages[full]);
+    fork.advance(rest);
+    return fork;
   }
 
   /** Forgets all tokens and gives the pages back. */

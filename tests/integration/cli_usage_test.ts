@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { embeddedModel } from "../../src/models/embedded/mod.ts";
 import { FIXTURES, runCli } from "../support/run_cli.ts";
 
-const LATER = ["chat", "serve", "pull", "convert", "embed", "finetune", "batch"];
+const LATER = ["chat", "serve", "pull", "convert", "embed", "finetune"];
 
 /** Arguments that are wrong, and what the message must say. */
 const WRONG: readonly [args: string[], says: string][] = [
@@ -36,6 +36,7 @@ const WRONG: readonly [args: string[], says: string][] = [
   [["eval"], "--text"],
   [["tokenize"], "no text"],
   [["bench", "--repeat", "0"], "at least 1"],
+  [["batch", "in.jsonl"], "out.jsonl"],
   [["doctor", "now"], "too many arguments"],
 ];
 
@@ -63,7 +64,7 @@ Deno.test("cli: commands that do not exist are unknown, not prompts", async () =
 Deno.test("cli: help and version need no permission and name only what exists", async () => {
   const help = await runCli(["--help"]);
   assertEquals([help.code, help.stderr], [0, ""]);
-  for (const name of ["run", "inspect", "tokenize", "logits", "eval", "bench", "doctor"]) {
+  for (const name of ["run", "inspect", "tokenize", "logits", "eval", "bench", "batch", "doctor"]) {
     assertMatch(help.stdout, new RegExp(`^  ${name} `, "m"));
   }
   for (const name of LATER) assert(!new RegExp(`^  ${name}\\b`, "m").test(help.stdout), name);

@@ -1,0 +1,177 @@
+/**
+ * A decoder Program compiled for so many sequences, with its step record and the buffers of its outputs.
+ *
+ * @module
+ */
+import type { Buffer, Executable, WeightHandle } from "../backends/backend.ts";
+import { InvalidArgumentError } from "../errors.ts";
+import type { WeightTypes } from "../models/architecture.ts";
+import { decoderProgram } from "../models/decoder_program.ts";
+import type { CacheConfig } from "../nn/decoder.ts";
+import { StepRecord } from "../program/step.ts";
+import type { DecoderParts } from "./decoder.ts";
+import type { RowOutput, StepEntry } from "./task.ts";
+
+/** Bounds of a stage. */
+export interface StageShape {
+  /** Rows of a step. */
+  readonly rows: number;
+  /** Rows with an output. */
+  readonly outputs: number;
+  /** The KV cache, and the sequences of a step. */
+  readonly cache: CacheConfig;
+}
+
+const FIELDS = ["tokens", "positions", "lengths", "slots", "sequences", "pageTable", "outputRows"];
+
+/** Runs steps of one shape. */
+export class DecoderStage {
+  /** Bounds of a step. */
+  readonly shape: StageShape;
+  readonly #parts: DecoderParts;
+  readonly #executable: Executable;
+  readonly #step: StepRecord;
+  readonly #logits: Buffer;
+  readonly #argmax: Buffer;
+  /** What was read back: used again for each step. */
+  #host = new Float32Array();
+
+  private constructor(
+    parts: DecoderParts,
+    shape: StageShape,
+    executable: Executable,
+    step: StepRecord,
+    outputs: { logits: Buffer; argmax: Buffer },
+  ) {
+    this.#parts = parts;
+    this.shape = shape;
+    this.#executable = executable;
+    this.#step = step;
+    this.#logits = outputs.logits;
+    this.#argmax = outputs.argmax;
+  }
+
+  /** Compiles the Program over caches that are there. */
+  static async create(
+    parts: DecoderParts,
+    shape: StageShape,
+    states: ReadonlyMap<string, Buffer>,
+  ): Promise<DecoderStage> {
+    const { backend, architecture, config, weights } = parts;
+    const types: WeightTypes = new Map([...weights].map(([name, handle]) => [name, handle.spec]));
+    const program = decoderProgram(architecture, config, types, shape);
+    const argmax = backend.alloc(shape.outputs * 4);
+    let logits: Buffer | undefined;
+    try {
+      logits = backend.alloc(shape.outputs * config.vocabSize * 4);
+      const bindings = new Map<string, Buffer | WeightHandle>([
+        ...weights,
+        ...states,
+        ["logits", logits],
+        ["argmax", argmax],
+      ]);
+      const executable = await backend.compile(program, bindings);
+      return new DecoderStage(parts, shape, executable, new StepRecord(program), { logits, argmax });
+    } catch (error) {
+      backend.free(argmax);
+      if (logits) backend.free(logits);
+      throw error;
+    }
+  }
+
+  /** Bytes of temporaries. */
+  get arenaBytes(): number {
+    return this.#executable.arenaBytes;
+  }
+
+  /** Enqueues a step whose pages are reserved, and reads its outputs, in order of the entries. */
+  async run(entries: readonly StepEntry[]): Promise<readonly RowOutput[]> {
+    const places = outputPlaces(entries);
+    this.#enqueue(fill(this.#step, entries, places, this.shape.cache.maxPages));
+    return await this.#read(entries, places);
+  }
+
+  /** Frees what it holds. */
+  [Symbol.dispose](): void {
+    const { backend } = this.#parts;
+    this.#executable[Symbol.dispose]();
+    backend.free(this.#logits);
+    backend.free(this.#argmax);
+  }
+
+  #enqueue(keys: number): void {
+    const { profile } = this.#parts;
+    const [executable, step] = [this.#executable, this.#step];
+    if (!profile) return executable.run(step);
+    if (!executable.profile) {
+      throw new InvalidArgumentError("this backend cannot take the time of an op; profile on wasm or native");
+    }
+    profile.add(executable.profile(step), { rows: step.rows, outputs: step.outputs }, keys);
+  }
+
+  async #read(entries: readonly StepEntry[], places: readonly number[]): Promise<readonly RowOutput[]> {
+    const { backend, config: { vocabSize } } = this.#parts;
+    const withLogits = count(entries.filter(({ logits }) => logits));
+    const words = withLogits * vocabSize;
+    const reads: Promise<void>[] = [];
+    if (words > 0) {
+      if (this.#host.length < words) this.#host = new Float32Array(words);
+      reads.push(backend.read(this.#logits, 0, new Uint8Array(this.#host.buffer, 0, 4 * words)));
+    }
+    // Without outputs too: that is how to wait for a step.
+    const ids = new Int32Array(Math.max(this.#step.outputs, 1));
+    if (withLogits < ids.length) reads.push(backend.read(this.#argmax, 0, new Uint8Array(ids.buffer)));
+    const host = this.#host;
+    await Promise.all(reads);
+    return entries.flatMap(({ outputs, logits }, i) =>
+      Array.from({ length: outputs }, (_, j) => {
+        const place = places[i] + j;
+        return logits ? host.subarray(place * vocabSize, (place + 1) * vocabSize) : ids[place];
+      })
+    );
+  }
+}
+
+function count(entries: readonly StepEntry[]): number {
+  return entries.reduce((sum, { outputs }) => sum + outputs, 0);
+}
+
+/** Where the outputs of each entry begin: those whose logits are read come first, so that one read has them all. */
+function outputPlaces(entries: readonly StepEntry[]): number[] {
+  let [withLogits, others] = [0, count(entries.filter(({ logits }) => logits))];
+  return entries.map(({ outputs, logits }) => {
+    const place = logits ? withLogits : others;
+    if (logits) withLogits += outputs;
+    else others += outputs;
+    return place;
+  });
+}
+
+/** Fills the record; gives the sum of the keys that each row sees. */
+function fill(
+  step: StepRecord,
+  entries: readonly StepEntry[],
+  places: readonly number[],
+  maxPages: number,
+): number {
+  step.setCounts(entries.reduce((sum, { tokens }) => sum + tokens.length, 0), count(entries));
+  const [tokens, positions, lengths, slots, sequences, pageTable, outputRows] = FIELDS.map((name) =>
+    step.ints(name)
+  );
+  let [row, keys] = [0, 0];
+  for (const [line, entry] of entries.entries()) {
+    const { sequence } = entry;
+    pageTable.set(sequence.pages, line * maxPages);
+    for (let i = 0; i < entry.tokens.length; i++, row++) {
+      const position = sequence.length + i;
+      tokens[row] = entry.tokens[i];
+      positions[row] = position;
+      lengths[row] = position + 1;
+      slots[row] = sequence.slot(position);
+      sequences[row] = line;
+      keys += position + 1;
+    }
+    for (let i = 0; i < entry.outputs; i++) outputRows[places[line] + i] = row - entry.outputs + i;
+  }
+  return keys;
+}

@@ -1,0 +1,254 @@
+/**
+ * The engine: runs all tasks of a model together, step by step, for as long as somebody waits for one of them.
+ *
+ * @module
+ */
+import {
+  InvalidArgumentError,
+  OutOfBoundsError,
+  QueueFullError,
+  SequenceLengthExceededError,
+} from "../errors.ts";
+import { PAGE_SIZE } from "../nn/decoder.ts";
+import { nextTask, nextTurn } from "./next_task.ts";
+import { Sequence } from "./pages.ts";
+import { type Candidate, type PlannedEntry, planStep, type StepPlan } from "./policy.ts";
+import type { Membership, RowOutput, StepEntry, StepRunner, Task, Want } from "./task.ts";
+
+/** How many turns of the microtask queue readers have to ask for more before the next step. */
+const GATHER_TURNS = 32;
+
+/** A task with what it owns. */
+class Member implements Candidate, Membership {
+  readonly task: Task;
+  readonly arrival: number;
+  readonly sequence: Sequence;
+  readonly wake: () => void;
+  served = 0;
+  computed = 0;
+  gone = false;
+  readonly #remove: (member: Member) => void;
+
+  constructor(
+    task: Task,
+    arrival: number,
+    sequence: Sequence,
+    engine: { wake: () => void; remove: (member: Member) => void },
+  ) {
+    this.task = task;
+    this.arrival = arrival;
+    this.sequence = sequence;
+    this.wake = engine.wake;
+    this.#remove = engine.remove;
+  }
+
+  leave(): void {
+    if (this.gone) return;
+    this.gone = true;
+    this.sequence.clear();
+    this.#remove(this);
+  }
+
+  get cached(): number {
+    return this.sequence.length;
+  }
+  get pending(): number {
+    return this.task.tokens.length - this.sequence.length;
+  }
+  get silent(): number {
+    return Math.max(this.task.firstOutput - this.sequence.length, 0);
+  }
+  get wants(): Want {
+    return this.task.wants;
+  }
+  get pages(): number {
+    return this.sequence.pages.length;
+  }
+  get solePages(): number {
+    return this.sequence.solePages;
+  }
+}
+
+/** Runs tasks. */
+export class Engine {
+  /** Computes the steps. */
+  readonly runner: StepRunner;
+  readonly #maxQueue: number;
+  readonly #members = new Set<Member>();
+  #arrivals = 0;
+  #steps = 0;
+  #loop?: Promise<void>;
+  #newcomers = false;
+  /** The step that is computed while the next one is planned; it has no outputs. */
+  #inFlight: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  /** An engine in which at most `maxQueue` tasks wait, beside those of one step. */
+  constructor(runner: StepRunner, { maxQueue }: { maxQueue: number }) {
+    this.runner = runner;
+    this.#maxQueue = maxQueue;
+  }
+
+  /**
+   * Takes a task in.
+   *
+   * @throws {QueueFullError} where too many are waiting.
+   * @throws {SequenceLengthExceededError} where its tokens are more than the context holds.
+   * @throws {OutOfBoundsError} where a token is outside the vocabulary.
+   */
+  add(task: Task): Membership {
+    if (this.#closed) throw closedError();
+    this.#check(task.tokens);
+    const { runner: { capacity, pool, contextLength } } = this;
+    const max = capacity.sequences + this.#maxQueue;
+    const busy = [...this.#members].filter(({ wants }) => wants !== "no").length;
+    if (busy >= max) throw new QueueFullError({ max });
+    const member = new Member(task, ++this.#arrivals, new Sequence(pool, contextLength), {
+      wake: () => this.#wake(),
+      remove: (member) => this.#members.delete(member),
+    });
+    this.#members.add(member);
+    this.#newcomers = true;
+    return member;
+  }
+
+  /** Ends all tasks with an error and waits for the step that is being computed. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const member of [...this.#members]) fail(member, closedError());
+    await this.#loop;
+    await this.#inFlight;
+  }
+
+  #check(tokens: readonly number[]): void {
+    const { contextLength, vocabSize } = this.runner;
+    if (tokens.length === 0) throw new InvalidArgumentError("the prompt is empty; give at least one token");
+    if (tokens.length > contextLength) {
+      throw new SequenceLengthExceededError({ max: contextLength, actual: tokens.length });
+    }
+    const wrong = tokens.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (wrong !== undefined) {
+      throw new OutOfBoundsError(`token ${wrong} is outside the vocabulary of ${vocabSize}`);
+    }
+  }
+
+  #wake(): void {
+    this.#loop ??= this.#run();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await this.#runSteps();
+    } catch (error) {
+      for (const member of [...this.#members]) fail(member, error);
+    } finally {
+      this.#loop = undefined;
+    }
+  }
+
+  async #runSteps(): Promise<void> {
+    for (;;) {
+      await this.#gather();
+      const plan = this.#plan();
+      for (const { sequence } of plan.preempted) sequence.clear();
+      for (const member of plan.exhausted) fail(member, this.#exhausted(member));
+      if (plan.entries.length > 0) await this.#step(plan.entries);
+      else if (plan.preempted.length + plan.exhausted.length === 0) return;
+      await nextTask();
+    }
+  }
+
+  /** Gives those who are likely to take part the time to say so: readers of the last step, and others who start now. */
+  async #gather(): Promise<void> {
+    if (this.#newcomers) await nextTurn();
+    this.#newcomers = false;
+    const undecided = (): boolean => {
+      for (const { wants } of this.#members) if (wants === "ahead") return true;
+      return false;
+    };
+    for (let turn = 0; turn < GATHER_TURNS && undecided(); turn++) await undefined;
+  }
+
+  #plan(): StepPlan<Member> {
+    const { contextLength, capacity, pool } = this.runner;
+    for (const member of this.#members) {
+      const actual = member.task.tokens.length;
+      if (actual > contextLength && member.wants !== "no") {
+        fail(member, new SequenceLengthExceededError({ max: contextLength, actual }));
+      }
+    }
+    return planStep([...this.#members], capacity, pool.free);
+  }
+
+  async #step(planned: readonly PlannedEntry<Member>[]): Promise<void> {
+    const entries = planned.map(({ candidate, tokens }) => toEntry(candidate, tokens));
+    const outputs = entries.reduce((sum, entry) => sum + entry.outputs, 0);
+    try {
+      const preparing = this.runner.prepare(entries.length, outputs);
+      // Members may come and go meanwhile, so the step is planned anew.
+      if (preparing) return await preparing;
+      this.#steps++;
+      for (const { candidate, tokens } of planned) {
+        candidate.served = this.#steps;
+        candidate.computed += tokens;
+      }
+      const result = this.runner.run(entries);
+      if (outputs > 0) deliver(planned, entries, await result);
+      else await this.#runAhead(planned, result);
+    } catch (error) {
+      for (const { candidate } of planned) fail(candidate, error);
+    }
+  }
+
+  /** Lets one step without outputs be computed while the next is planned, and no more: whoever comes need not wait long. */
+  async #runAhead(planned: readonly PlannedEntry<Member>[], result: Promise<unknown>): Promise<void> {
+    const before = this.#inFlight;
+    this.#inFlight = result.then(() => undefined, (error) => {
+      for (const { candidate } of planned) fail(candidate, error);
+    });
+    await before;
+  }
+
+  #exhausted({ task, pages }: Member): SequenceLengthExceededError {
+    const { pool, contextLength } = this.runner;
+    const max = Math.min(contextLength, (pages + pool.free) * PAGE_SIZE);
+    return new SequenceLengthExceededError({ max, actual: task.tokens.length });
+  }
+}
+
+function fail(member: Member, error: unknown): void {
+  if (member.gone) return;
+  member.leave();
+  member.task.fail(error);
+}
+
+function toEntry({ task, sequence }: Member, count: number): StepEntry {
+  const start = sequence.length;
+  const tokens = task.tokens.slice(start, start + count);
+  const outputs = Math.max(start + count - Math.max(start, task.firstOutput), 0);
+  return { sequence, tokens, outputs, logits: task.needsLogits };
+}
+
+/** Hands the outputs of a step to their tasks. */
+function deliver(
+  planned: readonly PlannedEntry<Member>[],
+  entries: readonly StepEntry[],
+  outputs: readonly RowOutput[],
+): void {
+  let next = 0;
+  for (const [i, { candidate }] of planned.entries()) {
+    for (let row = 0; row < entries[i].outputs; row++) {
+      const output = outputs[next++];
+      if (candidate.gone) continue;
+      try {
+        candidate.task.accept(output);
+      } catch (error) {
+        fail(candidate, error);
+      }
+    }
+  }
+}
+
+function closedError(): InvalidArgumentError {
+  return new InvalidArgumentError("the model is closed; load it again");
+}

@@ -1,0 +1,87 @@
+/**
+ * What the engine works on: tasks that want outputs of their rows, and a runner that computes a step.
+ *
+ * @module
+ */
+import type { PagePool, Sequence } from "./pages.ts";
+
+/**
+ * Whether a task wants to be in the next step: `now`, because somebody waits for it; `ahead`, if there is a step anyway;
+ * or `no`.
+ */
+export type Want = "now" | "ahead" | "no";
+
+/**
+ * What a row left behind: the likeliest next token, or logits, [vocabulary], where the task needs them. Logits are valid
+ * until `accept` returns, and may be changed.
+ */
+export type RowOutput = number | Float32Array;
+
+/** A sequence of tokens, and someone who wants to know what comes after them. */
+export interface Task {
+  /** All its tokens so far. Those that are not in the cache yet are computed next. */
+  readonly tokens: readonly number[];
+  /** Place of the first token whose row's output is wanted; those of all later ones are, too. */
+  readonly firstOutput: number;
+  /** Whether the outputs must have logits. */
+  readonly needsLogits: boolean;
+  /** Whether it wants to be in the next step. */
+  readonly wants: Want;
+  /** Takes an output, in order of the rows. It may add a token, or leave the engine. */
+  accept(output: RowOutput): void;
+  /** Told that it was put out of the engine, and why. */
+  fail(error: unknown): void;
+}
+
+/** A task's place in an engine. */
+export interface Membership {
+  /** How many of its tokens were computed so far, some of them twice where it lost its pages. */
+  readonly computed: number;
+  /** Tells the engine that the task now wants something. */
+  wake(): void;
+  /** Takes the task out and gives its pages back. Doing it again does nothing. */
+  leave(): void;
+}
+
+/** A sequence's part of a step. */
+export interface StepEntry {
+  /** The sequence; the step appends to it. */
+  readonly sequence: Sequence;
+  /** Tokens to append. */
+  readonly tokens: readonly number[];
+  /** How many of the last rows give an output. */
+  readonly outputs: number;
+  /** Whether the outputs must have logits. */
+  readonly logits: boolean;
+}
+
+/** What is computed in one step at most. */
+export interface StepCapacity {
+  /** Rows. */
+  readonly rows: number;
+  /** Rows of prompts, beside sequences that decode. */
+  readonly mixedRows: number;
+  /** Sequences. */
+  readonly sequences: number;
+  /** Rows with an output. */
+  readonly outputs: number;
+}
+
+/** Computes steps. */
+export interface StepRunner {
+  /** The most of one step. */
+  readonly capacity: StepCapacity;
+  /** Longest sequence, in tokens. */
+  readonly contextLength: number;
+  /** Token ids are below this. */
+  readonly vocabSize: number;
+  /** The pages of all sequences. */
+  readonly pool: PagePool;
+  /** Gets ready for steps of so many sequences and outputs; nothing where it is. */
+  prepare(sequences: number, outputs: number): Promise<void> | undefined;
+  /**
+   * Computes a step and gives the outputs in order of the entries. When it returns its promise, tokens count as
+   * written, and what is asked for later is done later.
+   */
+  run(entries: readonly StepEntry[]): Promise<readonly RowOutput[]>;
+}
