@@ -49,7 +49,7 @@ export interface SamplingOptions {
   dryMultiplier?: number;
   /** DRY: by how much the penalty grows with each repeated token; at least 1. Default: 1.75. */
   dryBase?: number;
-  /** DRY: the longest repetition, in tokens, that costs nothing yet is 1 shorter than this; at least 1. Default: 2. */
+  /** DRY: repetitions of fewer tokens cost nothing; at least 1. Default: 2. */
   dryAllowedLength?: number;
   /** DRY: how many of the latest tokens are looked at. Default: all. */
   dryWindow?: number;

@@ -43,6 +43,7 @@ export function cutAt(
   let members = gather(keys, length, top, first.bucket);
   const bits = new Int32Array(keys.buffer, keys.byteOffset, length);
   for (const { shift, mask } of DIGITS) {
+    if (members.length === 1) break;
     const digit = (i: number): number => mask - ((ordered(bits[i]) >>> shift) & mask);
     countMembers(members, digit, shares);
     const { bucket, before } = lastBucket(rest, mask + 1);
