@@ -11,6 +11,7 @@ import { type GenerateOptions, Generation } from "./generate/generation.ts";
 import { nextTask } from "./generate/next_task.ts";
 import type { DecoderConfig } from "./models/config.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
+import { withBreakerIds } from "./sampling/sequence_breakers.ts";
 import type { ChatMessage } from "./tokenizer/chat_template.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 
@@ -117,7 +118,7 @@ export class Model {
         track: (work) => this.#track(work),
       },
       prompt,
-      { ...defaults, ...given },
+      withBreakerIds({ ...defaults, ...given }, tokenizer),
     );
   }
 

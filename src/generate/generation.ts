@@ -4,6 +4,7 @@
  * @module
  */
 import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts";
+import { Logprobs, type TokenLogprob } from "../sampling/logprobs.ts";
 import { Sampler, type SamplingOptions } from "../sampling/sampler.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type Decoder, PREFILL_ROWS, type StepResult } from "./decoder.ts";
@@ -18,8 +19,8 @@ export interface GenerateOptions extends SamplingOptions {
   stop?: string | readonly string[];
   /** Goes on after a token that would end the text. Default: `false`. */
   ignoreEos?: boolean;
-  /** Adds the log-probability of each token to its chunk. Default: `false`. */
-  logprobs?: boolean;
+  /** Adds the log-probability of each token to its chunk; a number adds those of that many likeliest tokens. Default: `false`. */
+  logprobs?: boolean | number;
   /** Ends the generation early; what was generated stays, and `finishReason` is `"abort"`. */
   signal?: AbortSignal;
 }
@@ -32,6 +33,8 @@ export interface Chunk {
   readonly id: number;
   /** Natural logarithm of the token's probability before any sampling option; with `logprobs` only. */
   readonly logprob?: number;
+  /** The tokens that were likeliest in its place, likeliest first; with `logprobs` as a number only. */
+  readonly topLogprobs?: readonly TokenLogprob[];
 }
 
 /** Why a generation ended: a stop token or string, the token limit, or the caller. A full context is an error. */
@@ -94,9 +97,12 @@ export class Generation implements AsyncIterable<Chunk> {
 
   /** Checks the options; the work starts with the first read. */
   constructor(source: GenerationSource, prompt: string | readonly number[], options: GenerateOptions = {}) {
-    const { maxTokens } = options;
+    const { maxTokens, logprobs } = options;
     if (maxTokens !== undefined && (!Number.isInteger(maxTokens) || maxTokens < 0)) {
       throw new InvalidArgumentError(`maxTokens must be a whole number of at least 0, not ${maxTokens}`);
+    }
+    if (typeof logprobs === "number" && (!Number.isInteger(logprobs) || logprobs < 0)) {
+      throw new InvalidArgumentError(`logprobs must be a whole number of at least 0, not ${logprobs}`);
     }
     this.#source = source;
     this.#prompt = prompt;
@@ -197,7 +203,7 @@ export class Generation implements AsyncIterable<Chunk> {
           finishReason = "length";
           break;
         }
-        const { id, logprob } = await this.#choose(result, history);
+        const { id, ...logprobs } = await this.#choose(result, history);
         if (ids.length === 0) firstAt = performance.now();
         if (eosIds.has(id)) {
           finishReason = "stop";
@@ -211,7 +217,7 @@ export class Generation implements AsyncIterable<Chunk> {
         const tail = last && !shown.stopped ? this.#finish(matcher, stream) : { text: "", stopped: false };
         const text = shown.text + tail.text;
         this.#text += text;
-        yield { text, id, ...(logprob === undefined ? {} : { logprob }) };
+        yield { text, id, ...logprobs };
         if (shown.stopped || tail.stopped || last) {
           finishReason = shown.stopped || tail.stopped ? "stop" : "length";
           break;
@@ -233,13 +239,14 @@ export class Generation implements AsyncIterable<Chunk> {
     }
   }
 
-  async #choose(result: StepResult, history: readonly number[]): Promise<{ id: number; logprob?: number }> {
+  async #choose(result: StepResult, history: readonly number[]): Promise<Omit<Chunk, "text">> {
     const sampler = this.#sampler;
-    if (sampler.greedy && !this.#options.logprobs) return { id: await this.#source.track(result.argmax()) };
+    const wanted = this.#options.logprobs ?? false;
+    if (sampler.greedy && wanted === false) return { id: await this.#source.track(result.argmax()) };
     const logits = await this.#source.track(result.logits());
-    const logprob = this.#options.logprobs ? logSoftmax(logits) : undefined;
+    const logprobs = wanted === false ? undefined : new Logprobs(logits);
     const id = sampler.next(logits, history, history.length);
-    return { id, logprob: logprob?.(id) };
+    return { id, ...logprobs?.chosen(id, wanted) };
   }
 
   #finish(
@@ -276,15 +283,4 @@ function makeStats(
     decodeTokensPerSecond: firstAt > 0 ? rate(decodeTokens, now - firstAt) : 0,
     timeToFirstToken: firstAt > 0 ? firstAt - started : 0,
   };
-}
-
-/** Log-probability by token. */
-function logSoftmax(logits: Float32Array): (id: number) => number {
-  let max = -Infinity;
-  for (const logit of logits) if (logit > max) max = logit;
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - max);
-  const norm = max + Math.log(sum);
-  const copy = logits.slice();
-  return (id) => copy[id] - norm;
 }

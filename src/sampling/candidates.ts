@@ -117,7 +117,9 @@ export class Candidates {
     if (this.#weighed) return;
     const { logits, length, max } = this;
     this.#reference = max;
-    this.#total = expInto(logits, length, max, 1 / this.#temperature, this.#weights);
+    // Above 0 also where the temperature is infinite: minus infinity stays what it is.
+    const scale = Math.max(1 / this.#temperature, Number.MIN_VALUE);
+    this.#total = expInto(logits, length, max, scale, this.#weights);
     this.#weighed = true;
   }
 }

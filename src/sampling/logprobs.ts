@@ -31,8 +31,15 @@ export class Logprobs {
     return this.#logits[id] - this.#norm;
   }
 
+  /** What a chunk says of the token that was chosen: with a number, also the likeliest ones. */
+  chosen(id: number, wanted: boolean | number): { logprob: number; topLogprobs?: TokenLogprob[] } {
+    const logprob = this.of(id);
+    return typeof wanted === "number" ? { logprob, topLogprobs: this.top(wanted) } : { logprob };
+  }
+
   /** The likeliest `count` tokens, likeliest first. */
   top(count: number): TokenLogprob[] {
+    if (count === 0) return [];
     return likeliest(this.#logits, count).map(({ id, logit }) => ({ id, logprob: logit - this.#norm }));
   }
 }

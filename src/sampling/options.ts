@@ -109,7 +109,7 @@ export interface OptionRange {
 /** Names of the options that are numbers with a default. */
 export type NumericOption = Exclude<
   keyof SamplingOptions,
-  "processors" | "logitBias" | "drySequenceBreakers" | "mirostat" | "seed"
+  "processors" | "logitBias" | "drySequenceBreakers" | "seed"
 >;
 
 const POSITIVE = Number.MIN_VALUE;
@@ -135,6 +135,7 @@ export const RANGES: Readonly<Record<NumericOption, OptionRange>> = {
   temperature: { min: 0, max: Infinity, default: 0 },
   dynamicTemperatureRange: { min: 0, max: Infinity, default: 0 },
   dynamicTemperatureExponent: { min: 0, max: Infinity, default: 1 },
+  mirostat: { min: 0, max: 2, whole: true, default: 0 },
   mirostatTau: { min: POSITIVE, max: Infinity, default: 5 },
   mirostatEta: { min: 0, max: 1, default: 0.1 },
 };
@@ -146,7 +147,6 @@ export interface ResolvedOptions extends Readonly<Record<NumericOption, number>>
   readonly logitBias: readonly (readonly [number, number])[];
   /** Sequences of ids. */
   readonly drySequenceBreakers: readonly (readonly number[])[];
-  readonly mirostat: 0 | 1 | 2;
   readonly seed: number;
 }
 
@@ -161,17 +161,12 @@ export function resolveOptions(options: SamplingOptions): ResolvedOptions {
       [name, range],
     ) => [name, checked(name, range, options[name as NumericOption])]),
   ) as Record<NumericOption, number>;
-  const mirostat = options.mirostat ?? 0;
-  if (mirostat !== 0 && mirostat !== 1 && mirostat !== 2) {
-    throw new InvalidArgumentError(`mirostat must be 0, 1 or 2, not ${mirostat}`);
-  }
   return {
     ...numbers,
-    temperature: options.temperature ?? (mirostat === 0 ? RANGES.temperature.default : 1),
+    temperature: options.temperature ?? (numbers.mirostat === 0 ? RANGES.temperature.default : 1),
     processors: options.processors ?? [],
     logitBias: biases(options.logitBias),
     drySequenceBreakers: (options.drySequenceBreakers ?? []).map(breaker),
-    mirostat,
     seed: checked(
       "seed",
       { min: 0, max: Number.MAX_SAFE_INTEGER, whole: true, default: 0 },

@@ -21,7 +21,7 @@ import { topP } from "./top_p.ts";
 import { typicalP } from "./typical_p.ts";
 import { excludeTopChoices } from "./xtc.ts";
 
-export type { LogitsProcessor, ProcessorContext, SamplingOptions } from "./options.ts";
+export type { SamplingOptions } from "./options.ts";
 
 /** What the draws of one position are for; each has a counter of its own. */
 const DRAW = { token: 0, xtc: 1 };
