@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { BackendError, InvalidArgumentError, OutOfBoundsError } from "../errors.ts";
+import { uniform } from "./random.ts";
 import { Sampler, type SamplingOptions } from "./sampler.ts";
 
 const LOGITS = [2, 1, 0, -1, 1.5, -3];
@@ -128,22 +129,55 @@ Deno.test("a bias for a token outside the vocabulary is refused; history may hol
   assertEquals(sample({ presencePenalty: 1, dryMultiplier: 1 }, 0, LOGITS, [99, 98, 97, 99, 98]), 0);
 });
 
-Deno.test("mirostat holds the mean surprise at its target", () => {
-  const logits = Float32Array.from({ length: 5000 }, (_, i) => -1.1 * Math.log(i + 1));
-  const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0);
+/** Mirostat the plain way, over a row that falls with the id: ids and surprises in bits. */
+function naiveMirostat(
+  logits: Float32Array,
+  version: 1 | 2,
+  tau: number,
+  eta: number,
+  seed: number,
+  count: number,
+) {
+  const softmax = (row: readonly number[]): number[] => {
+    const total = row.reduce((sum, logit) => sum + Math.exp(logit), 0);
+    return row.map((logit) => Math.exp(logit) / total);
+  };
+  const p = softmax([...logits]);
+  let [products, squares] = [0, 0];
+  for (let i = 0; i < 99; i++) {
+    products += Math.log((i + 2) / (i + 1)) * Math.log(p[i] / p[i + 1]);
+    squares += Math.log((i + 2) / (i + 1)) ** 2;
+  }
+  const s = products / squares;
+  let mu = 2 * tau;
+  return Array.from({ length: count }, (_, position) => {
+    const kept = version === 1
+      ? Math.trunc(((s - 1) * 2 ** mu / (1 - p.length ** (1 - s))) ** (1 / s))
+      : p.filter((value) => -Math.log2(value) <= mu).length;
+    const best = softmax([...logits.slice(0, Math.max(kept, 1))]);
+    let rest = uniform(seed, position);
+    const id = best.findIndex((value) => (rest -= value) < 0);
+    const surprise = -Math.log2(best[id]);
+    mu -= eta * (surprise - tau);
+    return { id, surprise };
+  });
+}
+
+Deno.test("mirostat takes the tokens of its description, and holds the mean surprise at its target", () => {
+  const logits = Float32Array.from({ length: 2000 }, (_, i) => -1.1 * Math.log(i + 1) + 3);
   for (const mirostat of [1, 2] as const) {
     for (const mirostatTau of [2, 4]) {
+      const expected = naiveMirostat(logits, mirostat, mirostatTau, 0.1, 4, 1000);
       const sampler = new Sampler({ mirostat, mirostatTau, seed: 4 });
-      const surprises = Array.from({ length: 3000 }, (_, position) => {
-        const id = sampler.next(logits.slice(), [], position);
-        return Math.log2(total) - logits[id] / Math.LN2;
-      });
-      const mean = surprises.slice(200).reduce((a, b) => a + b) / (surprises.length - 200);
-      // Surprise is measured among the tokens that are kept, where it is lower than among all.
-      assert(
-        mean > mirostatTau - 0.3 && mean < mirostatTau + 3,
-        `mirostat ${mirostat}: ${mean} of ${mirostatTau}`,
-      );
+      for (const [position, { id }] of expected.entries()) {
+        assertEquals(
+          sampler.next(logits.slice(), [], position),
+          id,
+          `mirostat ${mirostat}, token ${position}`,
+        );
+      }
+      const mean = expected.reduce((sum, { surprise }) => sum + surprise, 0) / expected.length;
+      assert(Math.abs(mean - mirostatTau) < 0.2, `mean surprise ${mean}`);
     }
   }
 });
