@@ -19,7 +19,8 @@ export {
   type GenerationStats,
 } from "./src/generate/generation.ts";
 export type { GenerationResult } from "./src/generate/generate_all.ts";
-export type { SamplingOptions } from "./src/sampling/sampler.ts";
+export type { LogitsProcessor, ProcessorContext, SamplingOptions } from "./src/sampling/options.ts";
+export type { TokenLogprob } from "./src/sampling/logprobs.ts";
 export type { BackendChoice, BackendReport } from "./src/backends/select.ts";
 export type { BackendName, DeviceInfo } from "./src/backends/backend.ts";
 export { NaiveTokenizer } from "./src/tokenizer/naive.ts";

@@ -13,6 +13,7 @@ import { type GenerateOptions, Generation } from "./generate/generation.ts";
 import { computeLogits } from "./generate/scoring.ts";
 import type { DecoderConfig } from "./models/config.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
+import { withBreakerIds } from "./sampling/sequence_breakers.ts";
 import type { ChatMessage } from "./tokenizer/chat_template.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 
@@ -127,7 +128,7 @@ export class Model {
         eosIds: (loaded) => [...new Set([...config.eosIds, ...(loaded?.eosIds ?? [])])],
       },
       prompt,
-      { ...defaults, ...given },
+      withBreakerIds({ ...defaults, ...given }, tokenizer),
     );
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Model } from "../model.ts";
-import { topK } from "../sampling/candidates.ts";
+import { likeliest } from "../sampling/top_k.ts";
 import { table } from "./format.ts";
 import { modelArgument, openModel } from "./open_model.ts";
 import type { ModelOptions } from "./options.ts";
@@ -33,11 +33,11 @@ export async function logits(
   });
   await using model = opened.model;
   const row = await model.logits(ids);
-  const best = topK(row, top ?? SHOWN);
-  const pairs = best.ids.map((id, i): [number, number] => [id, best.logits[i]]);
+  const best = likeliest(row, top ?? SHOWN);
+  const pairs = best.map(({ id, logit }): [number, number] => [id, logit]);
   if (json) {
     const values = top === undefined ? { logits: Array.from(row) } : { top: pairs };
-    printJson({ ids, argmax: best.ids[0], ...values });
+    printJson({ ids, argmax: best[0].id, ...values });
   } else print(table(pairs.map(([id, logit]) => [`${id}`, logit.toFixed(4), piece(model, id)])));
   return 0;
 }

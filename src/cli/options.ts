@@ -3,8 +3,13 @@
  *
  * @module
  */
-import { InvalidArgumentError, Option } from "commander";
+import { Option } from "commander";
 import { BACKEND_NAMES, type BackendChoice } from "../backends/select.ts";
+import type { SamplingOptions } from "../sampling/options.ts";
+import { samplingOptions } from "./sampling_options.ts";
+import { texts, whole } from "./values.ts";
+
+export { number, tokenIds, whole } from "./values.ts";
 
 /** Options that every command has. */
 export interface CommonOptions {
@@ -35,25 +40,13 @@ export interface ModelOptions extends CommonOptions {
 }
 
 /** Options that say how tokens are chosen and when to stop. */
-export interface GenerationOptions {
-  /** Seed of the draws. */
-  seed?: number;
+export interface GenerationOptions extends SamplingOptions {
   /** The most tokens to generate. */
   maxTokens?: number;
   /** Go on after the end of the text. */
   ignoreEos?: boolean;
   /** Texts that end the generation. */
   stop?: string[];
-  /** 0 is greedy. */
-  temperature?: number;
-  /** Keeps the k likeliest tokens. */
-  topK?: number;
-  /** Keeps the likeliest tokens up to this probability. */
-  topP?: number;
-  /** Keeps tokens this likely beside the likeliest. */
-  minP?: number;
-  /** Makes tokens that were seen less likely. */
-  repetitionPenalty?: number;
 }
 
 /** Makes the common options. */
@@ -101,52 +94,6 @@ export function generationOptions(): Option[] {
     new Option("--max-tokens <n>", "the most tokens to generate; default: 256").argParser(whole(0)),
     new Option("--ignore-eos", "go on after the end of the text"),
     new Option("--stop <text>", "end at this text, which is not printed; may be repeated").argParser(texts),
-    new Option("--temperature <t>", "0 always takes the likeliest token; default: the model's, or 0")
-      .argParser(number(0)),
-    new Option("--top-k <k>", "keep the k likeliest tokens").argParser(whole(0, 2 ** 31)),
-    new Option("--top-p <p>", "keep the likeliest tokens that make up this probability")
-      .argParser(number(0, 1)),
-    new Option("--min-p <p>", "keep tokens at least this likely beside the likeliest").argParser(
-      number(0, 1),
-    ),
-    new Option("--repetition-penalty <r>", "above 1: tokens that were seen become less likely")
-      .argParser(number(Number.MIN_VALUE)),
-    new Option("--seed <n>", "the same seed draws the same tokens").argParser(whole(0)),
+    ...samplingOptions(),
   ];
-}
-
-/** Parses a whole number of `min` to `max`. */
-export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : NaN;
-    if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be a whole number ${range(min, max, Number.MAX_SAFE_INTEGER)}`);
-  };
-}
-
-/** Parses a decimal number of `min` to `max`. */
-export function number(min: number, max: number = Number.MAX_VALUE): (text: string) => number {
-  return (text) => {
-    const value = /^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
-    if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be a number ${range(min, max, Number.MAX_VALUE)}`);
-  };
-}
-
-/** Parses token ids such as `1,2,3`. */
-export function tokenIds(text: string): number[] {
-  const parts = text.split(",").map((part) => part.trim());
-  const ids = parts.map((part) => /^\d+$/.test(part) ? Number(part) : NaN);
-  if (ids.every(Number.isSafeInteger)) return ids;
-  throw new InvalidArgumentError("It must be token ids such as 1,2,3");
-}
-
-function texts(text: string, earlier: string[] = []): string[] {
-  if (text === "") throw new InvalidArgumentError("It must not be empty");
-  return [...earlier, text];
-}
-
-function range(min: number, max: number, unlimited: number): string {
-  if (min === Number.MIN_VALUE) return "above 0";
-  return max === unlimited ? `of at least ${min}` : `of ${min} to ${max}`;
 }

@@ -11,6 +11,7 @@ import { EXIT_INTERRUPTED } from "./interrupt.ts";
 import { openModel } from "./open_model.ts";
 import type { GenerationOptions, ModelOptions } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
+import { chosenSampling } from "./sampling_options.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** Options of `run`. */
@@ -41,12 +42,7 @@ export async function run(
     maxTokens: options.maxTokens,
     ignoreEos: options.ignoreEos,
     stop: options.stop,
-    temperature: options.temperature,
-    topK: options.topK,
-    topP: options.topP,
-    minP: options.minP,
-    repetitionPenalty: options.repetitionPenalty,
-    seed: options.seed,
+    ...chosenSampling(options),
     signal,
   });
   let text = "";

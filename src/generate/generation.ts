@@ -4,6 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
+import type { TokenLogprob } from "../sampling/logprobs.ts";
 import { Sampler, type SamplingOptions } from "../sampling/sampler.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Engine } from "./engine.ts";
@@ -18,8 +19,8 @@ export interface GenerateOptions extends SamplingOptions {
   stop?: string | readonly string[];
   /** Goes on after a token that would end the text. Default: `false`. */
   ignoreEos?: boolean;
-  /** Adds the log-probability of each token to its chunk. Default: `false`. */
-  logprobs?: boolean;
+  /** Adds the log-probability of each token to its chunk; a number adds those of that many likeliest tokens. Default: `false`. */
+  logprobs?: boolean | number;
   /** Ends the generation early; what was generated stays, and `finishReason` is `"abort"`. */
   signal?: AbortSignal;
 }
@@ -32,6 +33,8 @@ export interface Chunk {
   readonly id: number;
   /** Natural logarithm of the token's probability before any sampling option; with `logprobs` only. */
   readonly logprob?: number;
+  /** The tokens that were likeliest in its place, likeliest first; with `logprobs` as a number only. */
+  readonly topLogprobs?: readonly TokenLogprob[];
 }
 
 /** Why a generation ended: a stop token or string, the token limit, or the caller. A full context is an error. */
@@ -92,9 +95,12 @@ export class Generation implements AsyncIterable<Chunk> {
 
   /** Checks the options; the work starts with the first read. */
   constructor(source: GenerationSource, prompt: string | readonly number[], options: GenerateOptions = {}) {
-    const { maxTokens } = options;
+    const { maxTokens, logprobs } = options;
     if (maxTokens !== undefined && (!Number.isInteger(maxTokens) || maxTokens < 0)) {
       throw new InvalidArgumentError(`maxTokens must be a whole number of at least 0, not ${maxTokens}`);
+    }
+    if (typeof logprobs === "number" && (!Number.isInteger(logprobs) || logprobs < 0)) {
+      throw new InvalidArgumentError(`logprobs must be a whole number of at least 0, not ${logprobs}`);
     }
     this.#source = source;
     this.#prompt = prompt;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Logprobs, type TokenLogprob } from "../sampling/logprobs.ts";
 import type { Sampler } from "../sampling/sampler.ts";
 import type { Engine } from "./engine.ts";
 import type { Membership, RowOutput, Task, Want } from "./task.ts";
@@ -20,8 +21,8 @@ export interface TokenRequest {
   readonly eosIds: ReadonlySet<number>;
   /** Chooses the tokens. */
   readonly sampler: Pick<Sampler, "greedy" | "next">;
-  /** Whether each token comes with its log-probability. */
-  readonly logprobs: boolean;
+  /** Whether each token comes with its log-probability; a number asks for that many of the likeliest too. */
+  readonly logprobs: boolean | number;
   /** Ends the sequence. */
   readonly signal?: AbortSignal;
 }
@@ -32,6 +33,8 @@ export interface Token {
   readonly id: number;
   /** Natural logarithm of its probability before any sampling option, where it was asked for. */
   readonly logprob?: number;
+  /** The likeliest tokens, likeliest first, where a number of them was asked for. */
+  readonly topLogprobs?: readonly TokenLogprob[];
 }
 
 /** Why there are no more tokens. */
@@ -100,7 +103,7 @@ class TokenTask implements Task {
   constructor(request: TokenRequest) {
     this.#request = request;
     this.tokens = [...request.promptIds];
-    this.needsLogits = request.logprobs || !request.sampler.greedy;
+    this.needsLogits = request.logprobs !== false || !request.sampler.greedy;
     request.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
@@ -155,9 +158,10 @@ class TokenTask implements Task {
   #choose(output: RowOutput): Token {
     if (typeof output === "number") return { id: output };
     const { sampler, logprobs } = this.#request;
-    const logprob = logprobs ? logSoftmax(output) : undefined;
+    // Before the sampler changes the row.
+    const known = logprobs === false ? undefined : new Logprobs(output);
     const id = sampler.next(output, this.tokens, this.tokens.length);
-    return logprob ? { id, logprob: logprob(id) } : { id };
+    return { id, ...(logprobs === false ? {} : known?.chosen(id, logprobs)) };
   }
 
   #give(token: Token): void {
@@ -170,15 +174,4 @@ class TokenTask implements Task {
     this.#request.signal?.removeEventListener("abort", this.#onAbort);
     this.membership?.leave();
   }
-}
-
-/** Log-probability by token, of logits as they are now. */
-function logSoftmax(logits: Float32Array): (id: number) => number {
-  let max = -Infinity;
-  for (const logit of logits) if (logit > max) max = logit;
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - max);
-  const norm = max + Math.log(sum);
-  const copy = logits.slice();
-  return (id) => copy[id] - norm;
 }

@@ -1,115 +1,125 @@
 /**
- * The likeliest tokens of a row of logits, without sorting the vocabulary.
+ * The tokens that are still in question, with their logits.
  *
  * @module
  */
+import { expInto } from "./exp.ts";
+import type { Cut } from "./select.ts";
 
-/** Token ids with their logits, likeliest first; equal logits stand in order of their ids. */
-export interface Candidates {
-  /** Token ids. */
-  readonly ids: readonly number[];
-  /** Their logits. */
-  readonly logits: readonly number[];
-}
-
-/** The `count` likeliest tokens. */
-export function topK(logits: Float32Array, count: number): Candidates {
-  return take(new LogitHeap(logits), (taken) => taken < count);
-}
+/** Below this total the weights are computed anew: some could be too small for the range of numbers. */
+const LEAST_TOTAL = 1e-9;
 
 /**
- * The fewest likeliest tokens whose probabilities sum to at least `mass`; at least one. The sum is taken over
- * `logits` as they are: truncate before, scale after.
+ * A set of tokens that samplers narrow in place, in order of their ids. Nothing is allocated for a token once there is
+ * room for the vocabulary.
  */
-export function topP(logits: Float32Array, mass: number): Candidates {
-  const max = greatest(logits);
-  let total = 0;
-  for (let id = 0; id < logits.length; id++) {
-    const weight = Math.exp(logits[id] - max);
-    // NaN counts as impossible.
-    if (weight === weight) total += weight;
-  }
-  // Tokens below an equal share of what may be left out sum to less than that, so none of them is needed.
-  const floor = max + Math.log((1 - mass) * total / logits.length);
-  const heap = new LogitHeap(logits, (logit) => logit >= floor);
-  let sum = 0;
-  return take(heap, (taken, logit) => {
-    const more = taken === 0 || sum < mass * total;
-    if (more) sum += Math.exp(logit - max);
-    return more;
-  });
-}
+export class Candidates {
+  /** Their logits: the row that was given, shortened as tokens go; the first `length` count. */
+  logits: Float32Array = new Float32Array();
+  /** How many there are. */
+  length = 0;
+  /** The highest logit. */
+  max = -Infinity;
+  #ids = new Uint32Array();
+  #kept = new Uint32Array();
+  /** No token has gone yet: ids are indices, and need not be written down. */
+  #whole = true;
+  #temperature = 1;
+  #weights = new Float64Array();
+  #weighed = false;
+  #total = 0;
+  #reference = 0;
 
-function greatest(logits: Float32Array): number {
-  let max = -Infinity;
-  for (let id = 0; id < logits.length; id++) if (logits[id] > max) max = logits[id];
-  return max;
-}
-
-/** All tokens, in order of their ids. */
-export function all(logits: Float32Array): Candidates {
-  return { ids: Array.from(logits.keys()), logits: Array.from(logits) };
-}
-
-function take(heap: LogitHeap, wanted: (taken: number, logit: number) => boolean): Candidates {
-  const ids: number[] = [];
-  const logits: number[] = [];
-  while (heap.size > 0 && wanted(ids.length, heap.peek())) {
-    logits.push(heap.peek());
-    ids.push(heap.pop());
-  }
-  return { ids, logits };
-}
-
-/** A binary heap over token ids: made in linear time, each pop logarithmic. NaN counts as the unlikeliest. */
-class LogitHeap {
-  readonly #logits: Float32Array;
-  readonly #ids: Uint32Array;
-  size = 0;
-
-  /** Takes the tokens that `wanted` takes; all of them where it takes none. */
-  constructor(logits: Float32Array, wanted?: (logit: number) => boolean) {
-    this.#logits = logits;
-    this.#ids = new Uint32Array(logits.length);
-    for (let id = 0; id < logits.length; id++) {
-      if (wanted === undefined || wanted(logits[id])) this.#ids[this.size++] = id;
+  /** Takes all tokens of a row, which is written to from now on. NaN counts as impossible. */
+  load(row: Float32Array): this {
+    const { length } = row;
+    if (this.#ids.length < length) {
+      this.#ids = new Uint32Array(length);
+      this.#kept = new Uint32Array(length);
+      this.#weights = new Float64Array(length);
     }
-    if (this.size === 0) { for (; this.size < logits.length; this.size++) this.#ids[this.size] = this.size; }
-    for (let i = (this.size >> 1) - 1; i >= 0; i--) this.#sink(i);
-  }
-
-  peek(): number {
-    return this.#logits[this.#ids[0]];
-  }
-
-  pop(): number {
-    const top = this.#ids[0];
-    this.#ids[0] = this.#ids[--this.size];
-    this.#sink(0);
-    return top;
-  }
-
-  #sink(from: number): void {
-    const [ids, logits, size] = [this.#ids, this.#logits, this.size];
-    const id = ids[from];
-    let at = from;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= size) break;
-      if (child + 1 < size && before(logits, ids[child + 1], ids[child])) child++;
-      if (!before(logits, ids[child], id)) break;
-      ids[at] = ids[child];
-      at = child;
+    let max = -Infinity;
+    for (let id = 0; id < length; id++) {
+      const logit = row[id];
+      if (logit > max) max = logit;
+      if (logit === 0) row[id] = 0; // -0 has other bits.
+      else if (logit !== logit) row[id] = -Infinity;
     }
-    ids[at] = id;
+    this.logits = row;
+    this.length = length;
+    this.max = max;
+    this.#whole = true;
+    this.#temperature = 1;
+    this.#weighed = false;
+    return this;
   }
-}
 
-/** Whether token `a` is likelier than token `b`, or as likely and the lower id. */
-function before(logits: Float32Array, a: number, b: number): boolean {
-  const x = logits[a];
-  const y = logits[b];
-  if (x > y) return true;
-  if (x < y) return false;
-  return x === y ? a < b : x === x;
+  /** The token at an index. */
+  id(index: number): number {
+    return this.#whole ? index : this.#ids[index];
+  }
+
+  /** By what the logits are divided where they are turned into probabilities; above 0. */
+  get temperature(): number {
+    return this.#temperature;
+  }
+  set temperature(temperature: number) {
+    if (temperature !== this.#temperature) this.#weighed = false;
+    this.#temperature = temperature;
+  }
+
+  /** What is proportional to the probability of each: e^((logit - reference) / temperature). */
+  get weights(): Float64Array {
+    this.#weigh();
+    return this.#weights;
+  }
+  /** The sum of `weights`. */
+  get total(): number {
+    this.#weigh();
+    return this.#total;
+  }
+  /** The logit whose weight is 1. */
+  get reference(): number {
+    this.#weigh();
+    return this.#reference;
+  }
+
+  /** Keeps what the cut keeps by `keys`, which are the logits or an array of the caller's. */
+  keep(keys: Float32Array, { key, ties }: Cut): void {
+    const { logits, length } = this;
+    const [ids, weights, whole] = [this.#ids, this.#weights, this.#whole];
+    const kept = this.#kept;
+    let [count, left] = [0, ties];
+    // Which ones are kept is hard to foretell for a processor, so this loop does not branch on it.
+    for (let i = 0; i < length; i++) {
+      const k = keys[i];
+      kept[count] = i;
+      count += Number(k >= key);
+      if (k === key && left-- <= 0) count--;
+    }
+    let [max, total] = [-Infinity, 0];
+    for (let at = 0; at < count; at++) {
+      const i = kept[at];
+      const logit = logits[i];
+      if (logit > max) max = logit;
+      ids[at] = whole ? i : ids[i];
+      logits[at] = logit;
+      total += weights[at] = weights[i];
+    }
+    this.length = count;
+    this.max = max;
+    this.#whole = false;
+    this.#total = total;
+    this.#weighed &&= total > LEAST_TOTAL;
+  }
+
+  #weigh(): void {
+    if (this.#weighed) return;
+    const { logits, length, max } = this;
+    this.#reference = max;
+    // Above 0 also where the temperature is infinite: minus infinity stays what it is.
+    const scale = Math.max(1 / this.#temperature, Number.MIN_VALUE);
+    this.#total = expInto(logits, length, max, scale, this.#weights);
+    this.#weighed = true;
+  }
 }

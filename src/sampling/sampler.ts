@@ -1,71 +1,63 @@
 /**
- * Chooses the next token from a row of logits: repetition penalty, top-k, top-p, min-p, temperature, draw.
+ * Chooses the next token from a row of logits. The order is llama.cpp's: processors, logit bias, penalties, DRY,
+ * top-nσ, top-k, typical, top-p, min-p, XTC, temperature, draw; or mirostat in place of the truncations.
  *
  * @module
  */
 import { BackendError, InvalidArgumentError } from "../errors.ts";
-import { all, type Candidates, topK, topP } from "./candidates.ts";
+import { Candidates } from "./candidates.ts";
+import { draw } from "./draw.ts";
+import { dry } from "./dry.ts";
+import { biasLogits } from "./logit_bias.ts";
+import { minP } from "./min_p.ts";
+import { mirostat1, mirostat2 } from "./mirostat.ts";
+import { type ResolvedOptions, resolveOptions, type SamplingOptions } from "./options.ts";
+import { penalize, penalizes } from "./penalties.ts";
 import { uniform } from "./random.ts";
+import { applyTemperature, dynamicTemperature } from "./temperature.ts";
+import { topK } from "./top_k.ts";
+import { topNSigma } from "./top_n_sigma.ts";
+import { topP } from "./top_p.ts";
+import { typicalP } from "./typical_p.ts";
+import { excludeTopChoices } from "./xtc.ts";
 
-/** How the next token is chosen. */
-export interface SamplingOptions {
-  /** Divides the logits before the draw; 0 always takes the likeliest token. Default: 0. */
-  temperature?: number;
-  /** Keeps the k likeliest tokens; 0 keeps all. Default: 0. */
-  topK?: number;
-  /** Keeps the fewest tokens whose probabilities sum to this; 1 keeps all. Default: 1. */
-  topP?: number;
-  /** Keeps tokens at least this fraction as likely as the likeliest; 0 keeps all. Default: 0. */
-  minP?: number;
-  /** Divides positive and multiplies negative logits of tokens already seen; 1 is off. Default: 1. */
-  repetitionPenalty?: number;
-  /** How many of the latest tokens the penalty looks at. Default: 64. */
-  repetitionWindow?: number;
-  /** Seed of the draws; the same seed gives the same tokens. Default: a random one. */
-  seed?: number;
-}
+export type { SamplingOptions } from "./options.ts";
 
-const RANGES: readonly [keyof SamplingOptions, number, number][] = [
-  ["temperature", 0, Infinity],
-  ["topK", 0, 2 ** 31],
-  ["topP", 0, 1],
-  ["minP", 0, 1],
-  ["repetitionPenalty", Number.MIN_VALUE, Infinity],
-  ["repetitionWindow", 0, 2 ** 31],
-  ["seed", 0, Number.MAX_SAFE_INTEGER],
-];
+/** What the draws of one position are for; each has a counter of its own. */
+const DRAW = { token: 0, xtc: 1 };
 
-/** Chooses tokens for one sequence. */
+/** Room for one choice. All samplers share it: `next` never waits, so no two are at work at once. */
+const scratch = new Candidates();
+
+/**
+ * Chooses tokens for one sequence. Its only state is mirostat's; draws depend on the seed and the position alone.
+ *
+ * ```ts
+ * import { Sampler } from "./sampler.ts";
+ * const sampler = new Sampler({ temperature: 0.8, topK: 2, seed: 1 });
+ * console.assert(sampler.next(Float32Array.of(1, 9, 8), [], 0) > 0);
+ * ```
+ */
 export class Sampler {
-  readonly #options: Required<SamplingOptions>;
+  readonly #options: ResolvedOptions;
+  /** Mirostat's bound on the surprise, in bits. */
+  #mu: number;
 
-  /** Checks the options and fills in the defaults. */
+  /**
+   * Checks the options and fills in the defaults.
+   *
+   * @throws {InvalidArgumentError} that names the option which is out of its range.
+   */
   constructor(options: SamplingOptions = {}) {
-    for (const [name, min, max] of RANGES) {
-      const value = options[name];
-      if (value === undefined) continue;
-      const whole = name === "seed" || name === "topK" || name === "repetitionWindow";
-      if (!(value >= min && value <= max) || (whole && !Number.isInteger(value))) {
-        throw new InvalidArgumentError(
-          `${name} must be ${whole ? "a whole number " : ""}of ${min} to ${max}, not ${value}`,
-        );
-      }
-    }
-    this.#options = {
-      temperature: options.temperature ?? 0,
-      topK: options.topK ?? 0,
-      topP: options.topP ?? 1,
-      minP: options.minP ?? 0,
-      repetitionPenalty: options.repetitionPenalty ?? 1,
-      repetitionWindow: options.repetitionWindow ?? 64,
-      seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0],
-    };
+    this.#options = resolveOptions(options);
+    this.#mu = 2 * this.#options.mirostatTau;
   }
 
   /** Whether the choice is the plain argmax, so that the logits need not be read. */
   get greedy(): boolean {
-    const { temperature, topK, repetitionPenalty } = this.#options;
-    return (temperature === 0 || topK === 1) && repetitionPenalty === 1;
+    const { processors, logitBias, dryMultiplier } = this.#options;
+    return this.#takesLikeliest && processors.length === 0 && logitBias.length === 0 && dryMultiplier === 0 &&
+      !penalizes(this.#options);
   }
 
   /**
@@ -73,57 +65,67 @@ export class Sampler {
    * the new token in the sequence.
    */
   next(logits: Float32Array, history: readonly number[], position: number): number {
-    const { temperature, seed } = this.#options;
-    this.#penalize(logits, history);
-    if (temperature === 0) return topK(logits, 1).ids[0];
-    return draw(this.#truncate(logits), temperature, uniform(seed, position));
-  }
-
-  #penalize(logits: Float32Array, history: readonly number[]): void {
-    const { repetitionPenalty, repetitionWindow } = this.#options;
-    if (repetitionPenalty === 1 || repetitionWindow === 0) return;
-    for (const id of new Set(history.slice(-repetitionWindow))) {
-      logits[id] = logits[id] > 0 ? logits[id] / repetitionPenalty : logits[id] * repetitionPenalty;
-    }
-  }
-
-  #truncate(logits: Float32Array): Candidates {
     const options = this.#options;
-    let kept = all;
-    if (options.topK > 0 && options.topK < logits.length) {
-      const best = topK(logits, options.topK);
-      const nucleus = options.topP < 1
-        ? topP(Float32Array.from(best.logits), options.topP).ids.length
-        : best.ids.length;
-      kept = () => ({ ids: best.ids.slice(0, nucleus), logits: best.logits.slice(0, nucleus) });
-    } else if (options.topP < 1) kept = (row) => topP(row, options.topP);
-    return atLeast(kept(logits), options.minP);
+    for (const process of options.processors) process(logits, { history, position });
+    biasLogits(logits, options.logitBias);
+    penalize(logits, history, options);
+    dry(logits, history, options);
+    const candidates = scratch.load(logits);
+    if (candidates.max === -Infinity) throw this.#nothingLeft();
+    if (this.#takesLikeliest) return logits.indexOf(candidates.max);
+    return options.mirostat === 0
+      ? this.#truncated(candidates, position)
+      : this.#steered(candidates, position);
   }
-}
 
-/** Keeps the candidates at least `minP` times as likely as the likeliest. */
-function atLeast({ ids, logits }: Candidates, minP: number): Candidates {
-  if (minP === 0) return { ids, logits };
-  const threshold = maximum(logits) + Math.log(minP);
-  const keep = [...ids.keys()].filter((i) => logits[i] >= threshold);
-  return { ids: keep.map((i) => ids[i]), logits: keep.map((i) => logits[i]) };
-}
-
-function draw({ ids, logits }: Candidates, temperature: number, random: number): number {
-  const max = maximum(logits);
-  const weights = logits.map((logit) => Math.exp((logit - max) / temperature));
-  let rest = random * weights.reduce((sum, weight) => sum + (weight || 0), 0);
-  for (let i = 0; i < ids.length; i++) {
-    rest -= weights[i] || 0;
-    if (rest < 0) return ids[i];
+  /** Whether nothing after the penalties can make the choice another than the likeliest. */
+  get #takesLikeliest(): boolean {
+    const { temperature, dynamicTemperatureRange, topK: k, mirostat } = this.#options;
+    return (temperature === 0 && dynamicTemperatureRange === 0) || (k === 1 && mirostat === 0);
   }
-  const fallback = logits.indexOf(max);
-  if (fallback < 0) {
-    throw new BackendError("sampling", "every logit is NaN; the weights or a kernel are broken");
-  }
-  return ids[fallback];
-}
 
-function maximum(values: readonly number[]): number {
-  return values.reduce((max, value) => (value > max ? value : max), -Infinity);
+  #truncated(candidates: Candidates, position: number): number {
+    const options = this.#options;
+    if (options.topNSigma > 0) topNSigma(candidates, options.topNSigma);
+    if (options.topK > 0) topK(candidates, options.topK);
+    if (options.typicalP < 1) typicalP(candidates, options.typicalP);
+    if (options.topP < 1) topP(candidates, options.topP);
+    if (options.minP > 0) minP(candidates, options.minP);
+    if (options.xtcProbability > 0 && uniform(options.seed, position, DRAW.xtc) < options.xtcProbability) {
+      excludeTopChoices(candidates, options.xtcThreshold);
+    }
+    this.#setTemperature(candidates);
+    return candidates.id(draw(candidates, uniform(options.seed, position, DRAW.token)));
+  }
+
+  #steered(candidates: Candidates, position: number): number {
+    const { mirostat, mirostatTau, mirostatEta, seed } = this.#options;
+    const vocabulary = candidates.length;
+    this.#setTemperature(candidates);
+    if (mirostat === 1) mirostat1(candidates, this.#mu, vocabulary);
+    else mirostat2(candidates, this.#mu);
+    const chosen = draw(candidates, uniform(seed, position, DRAW.token));
+    const surprise = -Math.log2(candidates.weights[chosen] / candidates.total);
+    this.#mu -= mirostatEta * (surprise - mirostatTau);
+    return candidates.id(chosen);
+  }
+
+  #setTemperature(candidates: Candidates): void {
+    const { temperature, dynamicTemperatureRange, dynamicTemperatureExponent } = this.#options;
+    applyTemperature(
+      candidates,
+      dynamicTemperatureRange === 0
+        ? temperature
+        : dynamicTemperature(candidates, temperature, dynamicTemperatureRange, dynamicTemperatureExponent),
+    );
+  }
+
+  #nothingLeft(): Error {
+    const { processors, logitBias } = this.#options;
+    return processors.length > 0 || logitBias.length > 0
+      ? new InvalidArgumentError(
+        "every token is forbidden by the processors and logitBias; leave at least one",
+      )
+      : new BackendError("sampling", "every logit is NaN; the weights or a kernel are broken");
+  }
 }

@@ -25,6 +25,10 @@ const WRONG: readonly [args: string[], says: string][] = [
   [["x", "--top-k", "1e3"], "whole number"],
   [["x", "--repetition-penalty", "0"], "above 0"],
   [["x", "--stop", ""], "not be empty"],
+  [["x", "--presence-penalty", "-101"], "-100 to 100"],
+  [["x", "--mirostat", "3"], "0 to 2"],
+  [["x", "--logit-bias", "the"], "15+1"],
+  [["x", "--dry-multiplier", "1", "--dry-sequence-breaker", ""], "not be empty"],
   [["x", "--backend", "cuda"], "auto, wasm"],
   [["x", "--kv", "q8"], "auto, f32, f16"],
   [["--prompt-ids", "1,,2"], "1,2,3"],
@@ -89,6 +93,8 @@ const FAILED: readonly [args: string[], permissions: string[], says: string][] =
   [["x", "--context", "100000"], [], "--context"],
   [["Once upon a time there was", "--context", "2"], [], "the context holds 2"],
   [["bench", "--prompt-tokens", "100000", "--quiet"], [], "100000"],
+  [["x", "--logit-bias", "99999+1"], [], "99999"],
+  [["x", "--dry-multiplier", "1", "--dry-sequence-breaker", "no such token"], [], "no such token"],
 ];
 
 Deno.test("cli: a failed run is one line and exit code 1", async (t) => {

@@ -1,0 +1,49 @@
+/**
+ * Mirostat (Basu et al., "Mirostat: A Neural Text Decoding Algorithm that Directly Controls Perplexity", 2021): keeps
+ * the surprise of the text near a target by truncating more or less.
+ *
+ * @module
+ */
+import type { Candidates } from "./candidates.ts";
+import { cutAt } from "./select.ts";
+import { topK } from "./top_k.ts";
+
+/** How many of the likeliest tokens tell how steeply probabilities fall. */
+const ZIPF_TOKENS = 100;
+
+/**
+ * Mirostat 1: keeps the k likeliest tokens, where a vocabulary of `vocabulary` tokens that follows Zipf's law would have
+ * the surprise `mu`, in bits.
+ */
+export function mirostat1(candidates: Candidates, mu: number, vocabulary: number): void {
+  const steepness = zipfExponent(candidates);
+  const excess = steepness - 1;
+  // (1 - n^-ε) / ε, whose limit at 0 is ln n.
+  const harmonic = Math.abs(excess) < 1e-9 ? Math.log(vocabulary) : (1 - vocabulary ** -excess) / excess;
+  const k = (2 ** mu / harmonic) ** (1 / steepness);
+  // Not a number where there are no two tokens to tell the steepness from: nothing to cut.
+  if (k === k) topK(candidates, Math.max(Math.trunc(k), 1));
+}
+
+/** Mirostat 2: keeps the tokens whose surprise is at most `mu` bits; at least the likeliest. */
+export function mirostat2(candidates: Candidates, mu: number): void {
+  const { logits, max, total, reference, temperature } = candidates;
+  const key = reference + temperature * (Math.log(total) - mu * Math.LN2);
+  candidates.keep(logits, { key: key <= max ? key : max, ties: Infinity });
+}
+
+/** The exponent of Zipf's law, p ~ rank^-s, that fits the likeliest tokens best: least squares over neighbours. */
+function zipfExponent(candidates: Candidates): number {
+  const { logits, length, max, temperature } = candidates;
+  const { key } = cutAt(logits, length, max, ZIPF_TOKENS);
+  const best: number[] = [];
+  for (let i = 0; i < length; i++) if (logits[i] >= key) best.push(logits[i]);
+  best.sort((a, b) => b - a);
+  let [products, squares] = [0, 0];
+  for (let rank = 1; rank < Math.min(best.length, ZIPF_TOKENS); rank++) {
+    const step = Math.log((rank + 1) / rank);
+    products += step * (best[rank - 1] - best[rank]) / temperature;
+    squares += step * step;
+  }
+  return products / squares;
+}
