@@ -83,7 +83,7 @@ export interface ConfigRules {
 }
 
 /** GGUF names of fields, by their names in llama's `config.json`. */
-const GGUF_FIELDS = {
+export const GGUF_FIELDS = {
   hidden_size: ["embedding_length"],
   intermediate_size: ["feed_forward_length"],
   num_hidden_layers: ["block_count"],
@@ -103,10 +103,11 @@ const GGUF_FIELDS = {
   moe_intermediate_size: ["expert_feed_forward_length"],
   shared_expert_intermediate_size: ["expert_shared_feed_forward_length"],
   norm_topk_prob: ["expert_weights_norm"],
+  sliding_window_pattern: ["attention.sliding_window_pattern"],
 };
 
 /** Names of activations in `config.json`. */
-const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
+export const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
   gelu: "gelu",
   gelu_new: "geluTanh",
   gelu_fast: "geluTanh",
