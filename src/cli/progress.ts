@@ -1,5 +1,5 @@
 /**
- * The bar that shows how far a long loading has come.
+ * The bar that shows how far a long loading or conversion has come.
  *
  * @module
  */
@@ -26,11 +26,13 @@ export class LoadProgress {
   readonly #enabled: boolean;
   readonly #started = performance.now();
   #bar?: SingleBar;
+  readonly #what: string;
   #importing = false;
   #stopped = false;
 
-  /** A bar that is never shown where not `enabled`. */
-  constructor(enabled: boolean) {
+  /** A bar that is never shown where not `enabled`; `what` says what is going on. */
+  constructor(enabled: boolean, what = "loading") {
+    this.#what = what;
     this.#enabled = enabled && Deno.stderr.isTerminal();
   }
 
@@ -54,7 +56,7 @@ export class LoadProgress {
     const { default: progress }: { default: CliProgress } = await import("cli-progress");
     if (this.#stopped) return;
     this.#bar = new progress.SingleBar({
-      format: `loading {bar} {percentage}% of ${formatBytes(total)}`,
+      format: `${this.#what} {bar} {percentage}% of ${formatBytes(total)}`,
       clearOnComplete: true,
       hideCursor: true,
     }, progress.Presets.shades_classic);

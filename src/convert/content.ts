@@ -113,7 +113,7 @@ function ownStrings(metadata: ModelFile["metadata"]): Record<string, string> {
  */
 export async function translatedContent(file: ModelFile): Promise<Content> {
   const { architecture, config } = await describeModel(file);
-  const located = locateWeights(file, architecture.weights(config));
+  const located = withoutShared(locateWeights(file, architecture.weights(config)));
   const translate = file.naming === "gguf" ? toHuggingFace : toGguf;
   const { family, to, naming, ...said } = await translate(file, architecture, config, located);
   const lost = differences(config, to);
@@ -131,6 +131,15 @@ export async function translatedContent(file: ModelFile): Promise<Content> {
     tiedHead: config.tiedHead,
     dropped: [...file.tensors.keys()].filter((name) => !used.has(name) && !ROPE_TENSORS.includes(name)),
   };
+}
+
+/** The weights without the feed-forward norms that are the tensors of attention's norms again. */
+function withoutShared(located: readonly LocatedWeight[]): LocatedWeight[] {
+  const tensors = new Map(located.map((weight) => [weight.spec.name, weight.tensors.join()]));
+  return located.filter(({ spec: { name }, tensors: own }) =>
+    !name.includes("feedForwardNorm") ||
+    tensors.get(name.replace("feedForwardNorm", "attentionNorm")) !== own.join()
+  );
 }
 
 /** What a translation gives, and the configuration as the new file will be read. */

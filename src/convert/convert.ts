@@ -10,7 +10,8 @@ import type { ModelFile } from "../formats/model_file.ts";
 import type { SourceLike } from "../formats/source.ts";
 import { pathOf } from "../formats/source_file.ts";
 import type { DType } from "../tensor/dtype.ts";
-import { checkKind, type QuantKind } from "./quantize_plan.ts";
+import type { QuantKind } from "./quant_kinds.ts";
+import { checkKind } from "./quantize_plan.ts";
 import { planConversion } from "./plan.ts";
 import { type ModelFormat, TARGETS } from "./targets.ts";
 

@@ -6,7 +6,12 @@
 import { type GgufValue } from "../formats/gguf_values.ts";
 import { tensorOfBytes, type TensorOut } from "../formats/tensor_out.ts";
 import { ACTIVATION_NAMES, type DecoderConfig } from "../models/config.ts";
-import { inverseFrequencies, type RopeConfig, yarnAttentionFactor } from "../nn/rope.ts";
+import {
+  inverseFrequencies,
+  type LongRopeScaling,
+  type RopeConfig,
+  yarnAttentionFactor,
+} from "../nn/rope.ts";
 
 const f32 = (value: number): GgufValue => ({ type: "f32", value });
 
@@ -82,6 +87,7 @@ function ropeFields(rope: RopeConfig): Record<string, GgufValue | undefined> {
         "rope.scaling.yarn_beta_slow": f32(scaling.betaSlow),
       };
     case "longrope":
+      if (isPlainFactors(scaling)) return common;
       return {
         ...common,
         "rope.scaling.original_context_length": scaling.originalContext,
@@ -92,10 +98,18 @@ function ropeFields(rope: RopeConfig): Record<string, GgufValue | undefined> {
   }
 }
 
+/** One list of divisors for every length, and nothing else: GGUF has a tensor for that. */
+function isPlainFactors({ short, long, attentionFactor }: LongRopeScaling): boolean {
+  return attentionFactor === 1 && short.every((factor, i) => factor === long[i]);
+}
+
 /** Divisors of frequencies are tensors in GGUF. */
 export function ropeTensors({ rope, contextLength }: DecoderConfig): TensorOut[] {
   const scaling = rope?.scaling;
   if (!rope || !scaling) return [];
+  if (scaling.kind === "longrope" && isPlainFactors(scaling)) {
+    return [floats("rope_freqs.weight", scaling.long)];
+  }
   if (scaling.kind === "longrope") {
     return [
       floats("rope_factors_long.weight", scaling.long),

@@ -10,7 +10,8 @@ import type { ModelMetadata } from "../models/architecture.ts";
 import { type DType, isQuantized } from "../tensor/dtype.ts";
 import { type Content, type NamedTensor, ownContent, translatedContent } from "./content.ts";
 import { tensorOut } from "./matrix.ts";
-import { chooseDType, isKept, type QuantKind } from "./quantize_plan.ts";
+import type { QuantKind } from "./quant_kinds.ts";
+import { chooseDType, isKept } from "./quantize_plan.ts";
 
 /** What a converted file will hold. */
 export interface Plan extends Pick<Content, "pairs" | "files" | "strings" | "dropped"> {

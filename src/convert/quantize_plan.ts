@@ -6,23 +6,7 @@
 import { DTypeError } from "../errors.ts";
 import { type DType, DTYPES } from "../tensor/dtype.ts";
 import { quantize } from "../tensor/quantize.ts";
-
-/** Dtypes that a model can be converted to. */
-export const QUANT_KINDS = [
-  "q8_0",
-  "q4_0",
-  "q4_1",
-  "q5_0",
-  "q5_1",
-  "q4_k",
-  "q6_k",
-  "f16",
-  "bf16",
-  "f32",
-] as const;
-
-/** Name of a dtype that a model can be converted to. */
-export type QuantKind = typeof QUANT_KINDS[number];
+import { QUANT_KINDS, type QuantKind } from "./quant_kinds.ts";
 
 /** What is taken where the rows of a weight are no whole blocks, as llama.cpp does. */
 const SMALLER_BLOCKS: Readonly<Partial<Record<QuantKind, QuantKind>>> = {
