@@ -12,7 +12,9 @@ Deno.test("cli convert: a folder to GGUF, quantized, and to forge, which can be 
     const report = await runJson(["convert", LLAMA, gguf, "--quant", "q8_0"], { permissions });
     assertEquals([report.format, report.tensors, report.dropped], ["gguf", 21, []]);
     assertEquals(report.fallbacks.map(({ dtype }: { dtype: string }) => dtype), ["f16", "f16"]);
-    const { code, stdout, stderr } = await runCli(["convert", gguf, forge, "--quant", "f16"], { permissions });
+    const { code, stdout, stderr } = await runCli(["convert", gguf, forge, "--quant", "f16"], {
+      permissions,
+    });
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, /m\.forge: forge, 21 tensors, .*, in [\d.]+ s\n$/);
     const found = await runJson(["inspect", forge, "--verify"], { permissions });
