@@ -10,6 +10,10 @@
  * @module
  */
 export { load, type LoadOptions } from "./src/load.ts";
+export { type Conversion, convert, type ConvertOptions } from "./src/convert/convert.ts";
+export type { QuantKind } from "./src/convert/quant_kinds.ts";
+export type { ModelFormat } from "./src/convert/targets.ts";
+export { fromPretrained, type FromPretrainedOptions } from "./src/from_pretrained.ts";
 export { Model, type Score } from "./src/model.ts";
 export {
   type Chunk,

@@ -95,6 +95,14 @@ export class InvalidFileError extends LLMForgeError {
   }
 }
 
+/** There is no model of that name on this machine. */
+export class ModelNotFoundError extends LLMForgeError {
+  /** Creates the error; `message` says where it was looked for and what to do. */
+  constructor(message: string, options?: ErrorOptions) {
+    super("MODEL_NOT_FOUND", message, options);
+  }
+}
+
 /** A model configuration is missing a field, or a field has an impossible value. */
 export class InvalidConfigError extends LLMForgeError {
   /** The field concerned, as the file names it. */

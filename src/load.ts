@@ -6,6 +6,8 @@
 import type { Backend } from "./backends/backend.ts";
 import { type BackendChoice, defaultThreads, selectBackend, type Selection } from "./backends/select.ts";
 import { InvalidArgumentError, OutOfMemoryError } from "./errors.ts";
+import type { QuantKind } from "./convert/quant_kinds.ts";
+import { quantizeWeights } from "./convert/quantize_weights.ts";
 import type { ModelFile } from "./formats/model_file.ts";
 import { openModelFile } from "./formats/open.ts";
 import type { SourceLike } from "./formats/source.ts";
@@ -13,6 +15,8 @@ import { cacheBytes, Decoder, PREFILL_ROWS } from "./generate/decoder.ts";
 import { describeModel, type ModelDescription } from "./models/describe.ts";
 import { Model } from "./model.ts";
 import type { Profile } from "./trace/profile.ts";
+import { byteLength } from "./tensor/dtype.ts";
+import { elementCount } from "./tensor/shape.ts";
 import { modelTokenizer, samplingDefaults } from "./model_files.ts";
 import { type LocatedWeight, locateWeights, uploadWeights } from "./weights.ts";
 
@@ -33,6 +37,8 @@ export interface LoadOptions {
   maxSequences?: number;
   /** How many more may wait; beyond that, `QueueFullError`. Default: 256. */
   maxQueue?: number;
+  /** Quantizes matrices of F32, F16 and BF16 while they load; those that are quantized stay as they are. */
+  quantize?: QuantKind;
   /** Leaves the tokenizer unprepared until the first text, for callers that work with token ids. Default: `false`. */
   lazyTokenizer?: boolean;
   /** Where the times of every op go. Steps are then run op by op, on the calling thread. */
@@ -75,7 +81,7 @@ export async function load(source?: SourceLike, options: LoadOptions = {}): Prom
 
 /** What is known of a model before there is a backend. */
 export interface Need {
-  /** Bytes of all weights, as stored. */
+  /** Bytes of all weights, as loaded. */
   readonly weightBytes: number;
 }
 
@@ -100,8 +106,14 @@ export async function loadOn(
   const file = await openModelFile(source ?? (await import("./models/embedded/mod.ts")).embeddedModel());
   try {
     const description = await describeModel(file);
-    const located = locateWeights(file, description.architecture.weights(description.config));
-    const weightBytes = located.reduce((sum, { source }) => sum + source.byteLength, 0);
+    const found = locateWeights(file, description.architecture.weights(description.config));
+    const located = options.quantize === undefined
+      ? found
+      : quantizeWeights(found, options.quantize, description.config.tiedHead);
+    const weightBytes = located.reduce(
+      (sum, { spec }) => sum + byteLength(spec.dtype, elementCount(spec.shape)),
+      0,
+    );
     const selection = await choose({ weightBytes });
     try {
       const name = source === undefined ? "stories" : file.name;

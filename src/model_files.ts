@@ -3,13 +3,16 @@
  *
  * @module
  */
+import { parseJson } from "./formats/json.ts";
 import type { ModelFile } from "./formats/model_file.ts";
 import { ConfigReader } from "./models/config_reader.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
+import { ggufTokenizerFields } from "./tokenizer/gguf_fields.ts";
+import type { HuggingFaceTokenizerOptions } from "./tokenizer/hugging_face.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 
 /** GGUF key under which a file carries a whole `tokenizer.json`. */
-const EMBEDDED_TOKENIZER = "tokenizer.huggingface.json";
+export const EMBEDDED_TOKENIZER = "tokenizer.huggingface.json";
 
 /** The tokenizer of a model, not yet prepared for encoding; nothing where the file has none. */
 export async function modelTokenizer(file: ModelFile): Promise<Tokenizer | undefined> {
@@ -17,7 +20,7 @@ export async function modelTokenizer(file: ModelFile): Promise<Tokenizer | undef
   const embedded = metadata[EMBEDDED_TOKENIZER];
   if (typeof embedded === "string") {
     const { huggingFaceTokenizer } = await import("./tokenizer/hugging_face.ts");
-    return huggingFaceTokenizer(JSON.parse(embedded));
+    return huggingFaceTokenizer(parseEmbedded(embedded, file.name), embeddedOptions(metadata));
   }
   if (file.tokenizerJson) {
     const { huggingFaceTokenizer } = await import("./tokenizer/hugging_face.ts");
@@ -29,9 +32,32 @@ export async function modelTokenizer(file: ModelFile): Promise<Tokenizer | undef
       chatTemplate: await file.chatTemplate?.(),
     });
   }
-  if (metadata["tokenizer.ggml.model"] === undefined) return undefined;
+  const model = metadata["tokenizer.ggml.model"];
+  if (model === undefined || model === "none") return undefined;
   const { ggufTokenizer } = await import("./tokenizer/gguf.ts");
   return ggufTokenizer(metadata);
+}
+
+function parseEmbedded(text: string, file: string): unknown {
+  return parseJson(text, { file, tensor: EMBEDDED_TOKENIZER });
+}
+
+/** What stands in `tokenizer_config.json` of a folder, as GGUF metadata have it. */
+function embeddedOptions(metadata: ModelFile["metadata"]): HuggingFaceTokenizerOptions {
+  // A file that has the embedded definition alone says nothing more.
+  if (metadata["tokenizer.ggml.tokens"] === undefined) return {};
+  const { tokens, bosId, endIds, unknownId, paddingId, chatTemplate } = ggufTokenizerFields(metadata);
+  const text = (id: number | undefined): string | undefined => id === undefined ? undefined : tokens[id];
+  return {
+    config: {
+      bos_token: text(bosId),
+      eos_token: text(endIds[0]),
+      unk_token: text(unknownId),
+      pad_token: text(paddingId),
+    },
+    chatTemplate,
+    eosIds: endIds,
+  };
 }
 
 /** The sampling that a model's files recommend; empty (greedy) where they recommend none. */

@@ -45,7 +45,7 @@ export function tensorSource(tensor: TensorInfo): WeightSource {
 }
 
 /** Bytes of a source that follow one another. */
-interface Run {
+export interface Run {
   readonly source: WeightSource;
   readonly offset: number;
   readonly length: number;
@@ -61,7 +61,7 @@ function rowRuns(source: WeightSource, { rows }: WeightPlace, rowBytes: number):
 }
 
 /** Runs one after another. */
-function joined(dtype: DType, runs: readonly Run[]): WeightSource {
+export function joined(dtype: DType, runs: readonly Run[]): WeightSource {
   /** The parts of the runs that make up a range, in order. */
   function* parts(offset: number, length: number): Generator<{ run: Run; from: number; length: number }> {
     let start = 0;

@@ -7,7 +7,8 @@ import type { Backend, WeightHandle, WeightSource, WeightSpec } from "./backends
 import { InvalidFileError } from "./errors.ts";
 import type { ModelFile, TensorInfo } from "./formats/model_file.ts";
 import { nextTask } from "./generate/next_task.ts";
-import type { WeightEntry } from "./models/architecture.ts";
+import type { WeightEntry, WeightPlace } from "./models/architecture.ts";
+import { isQuantized } from "./tensor/dtype.ts";
 import { weightSource } from "./weight_source.ts";
 
 /** A weight of the Program and what fills it. */
@@ -18,6 +19,8 @@ export interface LocatedWeight {
   readonly source: WeightSource;
   /** Where the first of them stand in the file. */
   readonly offset: number;
+  /** Names of the tensors that they are taken from. */
+  readonly tensors: readonly string[];
 }
 
 /**
@@ -35,13 +38,21 @@ export function locateWeights(file: ModelFile, entries: readonly WeightEntry[]):
         tensor: entry.places[0].tensors[0],
       });
     }
-    const tensors = place.tensors.map((name) => findTensor(file, name, place.shape));
-    const source = weightSource(place, tensors);
+    const form = formIn(file, place);
+    const tensors = form.tensors.map((name) => findTensor(file, name, form.shape));
+    const source = weightSource(form, tensors);
     const layout = entry.shape.length === 2 ? "packed" : "plain";
     const dtype = layout === "packed" ? source.dtype : "f32";
     const spec: WeightSpec = { name: entry.name, dtype, shape: entry.shape, layout };
-    return [{ spec, source, offset: tensors[0].offset }];
+    return [{ spec, source, offset: tensors[0].offset, tensors: form.tensors }];
   });
+}
+
+/** The place as the file has it: a quantized matrix is [out, in] even where the family stores [in, out]. */
+function formIn(file: ModelFile, place: WeightPlace): WeightPlace {
+  const dtype = file.tensors.get(place.tensors[0])?.dtype;
+  if (!place.transposed || !dtype || !isQuantized(dtype)) return place;
+  return { ...place, transposed: false, shape: place.shape.toReversed() };
 }
 
 function findTensor(file: ModelFile, name: string, shape: readonly number[]): TensorInfo {

@@ -5,11 +5,8 @@
  * @module
  */
 import { load } from "../mod.ts";
-import { LLMForgeError } from "../src/errors.ts";
-import { openModelFile } from "../src/formats/open.ts";
 import { uniform } from "../src/sampling/random.ts";
-import { buildGguf } from "../tests/support/build_gguf.ts";
-import { buildSafetensors } from "../tests/support/build_safetensors.ts";
+import { fuzz, fuzzKinds } from "./soak/fuzz.ts";
 
 const scale = Number(Deno.env.get("LLMFORGE_SOAK") ?? "0.1");
 let passed = 0;
@@ -30,48 +27,10 @@ async function check(name: string, run: () => Promise<string>): Promise<void> {
 /** Whole number in [0, limit) for a seed and a draw. */
 const pick = (seed: number, draw: number, limit: number): number => Math.floor(uniform(seed, draw) * limit);
 
-/** A few bytes changed, or the end cut off. */
-function mutate(sound: Uint8Array, seed: number): Uint8Array {
-  if (pick(seed, 0, 4) === 0) return sound.slice(0, pick(seed, 1, sound.length));
-  const bytes = sound.slice();
-  for (let i = 0; i <= pick(seed, 2, 4); i++) {
-    bytes[pick(seed, 10 + i, bytes.length)] = pick(seed, 20 + i, 256);
-  }
-  return bytes;
-}
-
-async function fuzz(sound: Uint8Array, cases: number): Promise<string> {
-  let valid = 0;
-  for (let seed = 0; seed < cases; seed++) {
-    try {
-      (await openModelFile(mutate(sound, seed))).close();
-      valid++;
-    } catch (error) {
-      if (!(error instanceof LLMForgeError)) throw new Error(`seed ${seed}`, { cause: error });
-    }
-  }
-  return `${cases} damaged files, ${valid} still valid, all others a typed error`;
-}
-
 const cases = Math.ceil(100_000 * scale);
-const data = new Float32Array(64).fill(0.5);
-await check("damaged GGUF", () =>
-  fuzz(
-    buildGguf({
-      metadata: { "general.architecture": "llama", "llama.block_count": 2, words: ["a", "b", "c"] },
-      tensors: [{ name: "x", dtype: "q8_0", shape: [2, 32], data }, {
-        name: "y",
-        dtype: "f32",
-        shape: [64],
-        data,
-      }],
-    }),
-    cases,
-  ));
-await check(
-  "damaged safetensors",
-  () => fuzz(buildSafetensors({ x: { dtype: "f32", shape: [8, 8], data } }), cases),
-);
+for (const kind of await fuzzKinds()) {
+  await check(`damaged: ${kind.name}`, () => fuzz(kind, Math.ceil(cases * kind.share)));
+}
 
 await check("aborted generations", async () => {
   const rounds = Math.ceil(10_000 * scale);

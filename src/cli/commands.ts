@@ -6,8 +6,11 @@
 import { type Command, Option } from "commander";
 import type { BatchOptions } from "./batch.ts";
 import type { BenchOptions } from "./bench.ts";
+import type { ConvertCommandOptions } from "./convert.ts";
+import type { InspectOptions } from "./inspect.ts";
 import type { LogitsOptions } from "./logits.ts";
-import { type CommonOptions, commonOptions, generationOptions, type ModelOptions } from "./options.ts";
+import { type CommonOptions, commonOptions, generationOptions } from "./options.ts";
+import { QUANT_KINDS } from "../convert/quant_kinds.ts";
 import { modelOptions, profileOptions, tokenIds, whole } from "./options.ts";
 import type { EvalOptions } from "./eval.ts";
 import type { RunOptions } from "./run.ts";
@@ -33,10 +36,23 @@ const MODEL = "file, folder or URL; default: the model built in";
 export function addCommands(program: Command, context: CommandContext): void {
   const { signal, choose } = context;
   addRun(program, context);
-  add(program, "inspect", "show metadata, tensors, the memory needed and whether it fits", modelOptions())
+  add(program, "inspect", "show metadata, tensors, the memory needed and whether it fits", [
+    ...modelOptions(),
+    new Option("--verify", "read all of a .forge file and check its checksums"),
+  ])
     .argument("[model]", MODEL)
-    .action((model: string | undefined, options: ModelOptions) =>
-      choose(async () => (await import("./inspect.ts")).inspect(model, options))
+    .action((model: string | undefined, options: InspectOptions) =>
+      choose(async () => (await import("./inspect.ts")).inspect(model, options, signal))
+    );
+  add(program, "convert", "write a model in another format, or quantized", [
+    new Option("--to <format>", "format; default: by the ending of the target, else a folder of safetensors")
+      .choices(["gguf", "safetensors", "forge"]),
+    new Option("--quant <dtype>", "dtype of the matrices; default: as they are").choices(QUANT_KINDS),
+  ])
+    .argument("<source>", "file, folder or URL")
+    .argument("<target>", "file or folder to write")
+    .action((source: string, target: string, options: ConvertCommandOptions) =>
+      choose(async () => (await import("./convert.ts")).convertModel(source, target, options, signal))
     );
   add(program, "tokenize", "show the token ids and pieces of a text", [
     new Option("--special", "special tokens written in the text count as such"),

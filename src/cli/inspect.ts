@@ -4,7 +4,7 @@
  * @module
  */
 import { selectBackend } from "../backends/select.ts";
-import { LLMForgeError } from "../errors.ts";
+import { InvalidArgumentError, LLMForgeError } from "../errors.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import { cacheBytes } from "../generate/decoder.ts";
 import { chooseCache } from "../load.ts";
@@ -64,10 +64,28 @@ const LONG_TEXT = 65536;
 /** Width of a metadata value in the table. */
 const VALUE_WIDTH = 80;
 
+/** Options of `inspect`. */
+export interface InspectOptions extends ModelOptions {
+  /** Read everything and check the checksums. */
+  verify?: boolean;
+}
+
 /** Runs it; gives the exit code. */
-export async function inspect(source: string | undefined, options: ModelOptions): Promise<number> {
+export async function inspect(
+  source: string | undefined,
+  options: InspectOptions,
+  signal: AbortSignal,
+): Promise<number> {
   const { file, name } = await openFileOf(modelArgument(source, options.model));
   try {
+    if (options.verify) {
+      if (!file.verify) {
+        throw new InvalidArgumentError(
+          `${name} is ${file.format}, which has no checksums; leave --verify out`,
+        );
+      }
+      await file.verify(signal);
+    }
     const inspection = await inspectFile(file, options);
     if (options.json) printJson(inspection);
     else printInspection(name, inspection);

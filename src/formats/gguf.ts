@@ -9,6 +9,7 @@ import type { ByteSource } from "./byte_source.ts";
 import { Cursor, NeedMoreBytes } from "./gguf_cursor.ts";
 import { readMetadata } from "./gguf_metadata.ts";
 import { GGUF_DTYPES, GGUF_OTHER_TYPES } from "./gguf_types.ts";
+import { splitPairs } from "./gguf_values.ts";
 import { checkLayout, MAX_DIMENSIONS, tensorBytes } from "./layout.ts";
 import type { MetadataValue, ModelFile, TensorInfo } from "./model_file.ts";
 
@@ -25,6 +26,8 @@ const DEFAULT_ALIGNMENT = 32;
 interface Header {
   readonly metadata: Record<string, MetadataValue>;
   readonly tensors: Map<string, TensorInfo>;
+  /** Where the metadata pairs lie, and how many there are. */
+  readonly pairs: { readonly start: number; readonly end: number; readonly count: number };
 }
 
 /** Whether the file starts as a GGUF file does. */
@@ -39,13 +42,16 @@ export function isGguf(head: Uint8Array): boolean {
  */
 export async function openGguf(source: ByteSource): Promise<ModelFile> {
   try {
-    const { metadata, tensors } = await readHeader(source);
+    const { metadata, tensors, pairs } = await readHeader(source);
     return {
       format: "gguf",
+      naming: "gguf",
       name: source.name,
       bytes: source.size,
       metadata,
       tensors,
+      metadataPairs: async () =>
+        splitPairs(await source.read(pairs.start, pairs.end - pairs.start), pairs.count, source.name),
       close: () => source.close(),
     };
   } catch (error) {
@@ -90,7 +96,9 @@ function parseHeader(cursor: Cursor, source: ByteSource): Header {
   // A tensor is at least: name length, dimension count, type, offset. A pair is at least: key length, type, a byte.
   const tensorCount = cursor.count("tensors", 8 + 4 + 4 + 8);
   const pairCount = cursor.count("metadata pairs", 8 + 4 + 1);
+  const start = cursor.at;
   const metadata = readMetadata(cursor, pairCount);
+  const pairs = { start, end: cursor.at, count: pairCount };
   refuseSplit(cursor, metadata);
   const alignment = alignmentOf(cursor, metadata);
 
@@ -104,7 +112,7 @@ function parseHeader(cursor: Cursor, source: ByteSource): Header {
     tensors.set(tensor.name, { ...tensor, offset: dataStart + tensor.offset, source });
   }
   checkLayout(tensors.values(), source.name, source.size);
-  return { metadata, tensors };
+  return { metadata, tensors, pairs };
 }
 
 function checkVersion(cursor: Cursor): void {

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows
 import fc from "fast-check";
 import { InvalidFileError, LLMForgeError, UnknownDTypeError } from "../errors.ts";
 import { buildGguf, type GgufArray, type GgufOptions } from "../../tests/support/build_gguf.ts";
-import { ByteWriter } from "../../tests/support/byte_writer.ts";
+import { ByteWriter } from "./byte_writer.ts";
 import { dequantize } from "../tensor/quantize.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { openGguf } from "./gguf.ts";

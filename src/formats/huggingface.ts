@@ -71,6 +71,7 @@ async function describe(folder: Folder | undefined, name: string, weights: Weigh
   const close = () => closeAll(weights.sources);
   const file: ModelFile = {
     format: "safetensors",
+    naming: "hugging_face",
     name,
     bytes: weights.sources.reduce((sum, source) => sum + source.size, 0),
     metadata: weights.metadata,

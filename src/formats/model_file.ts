@@ -6,6 +6,7 @@
 
 import type { DType } from "../tensor/dtype.ts";
 import type { ByteSource } from "./byte_source.ts";
+import type { MetadataPair } from "./gguf_values.ts";
 
 /** A metadata value: plain, an array of strings or the like, or numbers as a typed array. */
 export type MetadataValue =
@@ -46,7 +47,9 @@ export interface TensorInfo {
 /** An open model, checked: every tensor lies inside its file and overlaps no other. */
 export interface ModelFile {
   /** How the tensors are stored. */
-  readonly format: "gguf" | "safetensors";
+  readonly format: "gguf" | "safetensors" | "forge";
+  /** Names and shapes of tensors, and the configuration, follow GGUF or Hugging Face. */
+  readonly naming: "gguf" | "hugging_face";
   /** Path, URL or description, as errors name it. */
   readonly name: string;
   /** Size of the file, or of all shards together, in bytes. */
@@ -55,6 +58,10 @@ export interface ModelFile {
   readonly metadata: Readonly<Record<string, MetadataValue>>;
   /** All tensors by name, in the order of the file. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Metadata in GGUF's own words, as they stand in the file; absent in files with other metadata. */
+  readonly metadataPairs?: () => Promise<readonly MetadataPair[]>;
+  /** Reads all bytes and throws where a checksum is wrong; absent in formats without checksums. */
+  readonly verify?: (signal?: AbortSignal) => Promise<void>;
   /** `config.json` of a folder in Hugging Face layout. */
   readonly config?: Record<string, unknown>;
   /** `generation_config.json`, where there is one. */

@@ -7,6 +7,7 @@
 import { InvalidFileError } from "../errors.ts";
 import { decodePath } from "./byte_source.ts";
 import { diskFolder, type Folder, splitPath, urlFolder } from "./folder.ts";
+import { isForge, openForge } from "./forge.ts";
 import { isGguf, openGguf } from "./gguf.ts";
 import { openFolder, openSafetensors } from "./huggingface.ts";
 import type { ModelFile } from "./model_file.ts";
@@ -25,6 +26,7 @@ interface Format {
 /** The formats, in the order in which they are tried. */
 const FORMATS: readonly Format[] = [
   { matches: isGguf, open: openGguf },
+  { matches: isForge, open: openForge },
   { matches: isSafetensors, open: openSafetensors },
 ];
 
@@ -39,7 +41,7 @@ const MISTAKES: readonly (readonly [start: string, advice: string])[] = [
 ];
 
 /**
- * Opens a model: a `.gguf` or `.safetensors` file, a folder in Hugging Face layout, or the bytes of a file. Only
+ * Opens a model: a `.gguf`, `.safetensors` or `.forge` file, a folder in Hugging Face layout, or the bytes of a file. Only
  * headers are read; close the result when its tensors are no longer wanted.
  *
  * Throws an {@linkcode InvalidFileError} that names file, tensor and offset where something is damaged, an
@@ -81,7 +83,8 @@ function unknownFormat(source: ByteSource, head: Uint8Array): InvalidFileError {
   const start = String.fromCharCode(...head);
   const mistake = MISTAKES.find(([prefix]) => start.startsWith(prefix));
   return new InvalidFileError(
-    mistake?.[1] ?? "the file is neither GGUF nor safetensors; check that it is a model and complete",
+    mistake?.[1] ??
+      "the file is neither GGUF nor safetensors nor forge; check that it is a model and complete",
     { file: source.name, offset: 0 },
   );
 }

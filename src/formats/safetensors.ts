@@ -5,7 +5,7 @@
  */
 
 import { InvalidFileError, UnknownDTypeError } from "../errors.ts";
-import type { DType } from "../tensor/dtype.ts";
+import { type DType, DTYPES, isQuantized } from "../tensor/dtype.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { decodeText, duplicateKey, isObject, type JsonObject, parseJsonObject } from "./json.ts";
 import { checkLayout, elementCount } from "./layout.ts";
@@ -33,6 +33,9 @@ const DTYPES_BY_NAME: Readonly<Record<string, { readonly bytes: number; readonly
  */
 const BOOKKEEPING =
   /(^|\.)(position_ids|num_batches_tracked|attn\.(masked_)?bias|attention\.(masked_)?bias)$/;
+
+/** Key in `__metadata__` of the dtypes of quantized tensors, which the file calls U8: a JSON object, by tensor. */
+export const QUANTIZED_KEY = "llmforge.quantized";
 
 /** What one file holds. */
 export interface SafetensorsContent {
@@ -78,16 +81,18 @@ export async function readSafetensors(source: ByteSource): Promise<SafetensorsCo
   const header = parseJsonObject(text, place);
   const twice = duplicateKey(text);
   if (twice !== undefined) throw new InvalidFileError("the tensor occurs twice", { ...place, tensor: twice });
+  const metadata = readMetadata(header["__metadata__"], file);
+  const quantized = readQuantized(metadata, file);
   const tensors = new Map<string, TensorInfo>();
   const layout: Pick<TensorInfo, "name" | "offset" | "byteLength">[] = [];
   for (const [name, entry] of Object.entries(header)) {
     if (name === "__metadata__") continue;
     const { dtype, ...tensor } = readEntry(name, entry, source, dataStart);
     layout.push(tensor);
-    if (dtype) tensors.set(name, { ...tensor, dtype });
+    if (dtype) tensors.set(name, asQuantized({ ...tensor, dtype }, quantized.get(name), file));
   }
   checkLayout(layout, file, size);
-  return { metadata: readMetadata(header["__metadata__"], file), tensors };
+  return { metadata, tensors };
 }
 
 /** A tensor of the header; without a dtype where it is {@linkcode BOOKKEEPING} that cannot be read. */
@@ -136,4 +141,28 @@ function readMetadata(value: unknown, file: string): Record<string, string> {
     metadata[key] = text;
   }
   return metadata;
+}
+
+/** The dtypes of the tensors that hold blocks. */
+function readQuantized(metadata: Record<string, string>, file: string): Map<string, DType> {
+  const text = metadata[QUANTIZED_KEY];
+  if (text === undefined) return new Map();
+  return new Map(
+    Object.entries(parseJsonObject(text, { file, tensor: QUANTIZED_KEY })).map(([name, dtype]) => {
+      if (typeof dtype === "string" && Object.hasOwn(DTYPES, dtype)) return [name, dtype as DType];
+      throw new UnknownDTypeError(String(dtype), `${file}, tensor ${JSON.stringify(name)},`);
+    }),
+  );
+}
+
+/** The tensor with the dtype of its blocks, where it has one. */
+function asQuantized(tensor: TensorInfo, dtype: DType | undefined, file: string): TensorInfo {
+  if (dtype === undefined) return tensor;
+  const { blockSize, blockBytes } = DTYPES[dtype];
+  const rowBytes = tensor.shape.at(-1) ?? 0;
+  if (tensor.dtype !== "u8" || !isQuantized(dtype) || rowBytes % blockBytes !== 0) {
+    const what = `${tensor.dtype} [${tensor.shape.join(", ")}] does not hold rows of ${dtype} blocks`;
+    throw new InvalidFileError(what, { file, tensor: tensor.name, offset: tensor.offset });
+  }
+  return { ...tensor, dtype, shape: [...tensor.shape.slice(0, -1), rowBytes / blockBytes * blockSize] };
 }

@@ -40,8 +40,28 @@ export interface WeightPlace {
   readonly shape: readonly number[];
   /** The rows of the weight, where it is cut from a larger tensor. */
   readonly rows?: RowCut;
-  /** Stored as `[in, out]`. `rows` then are those of the turned tensor. */
+  /** Stored as `[in, out]`. `rows` then are those of the turned tensor. A quantized matrix never is. */
   readonly transposed?: boolean;
+  /** Files of this naming are written so; absent in places that are only read. */
+  readonly written?: WrittenPlace;
+}
+
+/** A place that converted files use. */
+export interface WrittenPlace {
+  /** The naming of the file. */
+  readonly naming: ModelMetadata["naming"];
+  /** Which of several names it is. */
+  readonly choice: number;
+}
+
+/** How the files of an architecture say what they hold. */
+export interface FileRules {
+  /** GGUF `general.architecture`. */
+  readonly gguf: string;
+  /** Names of `config.json` fields where they are not llama's. */
+  readonly fields: Readonly<Record<string, readonly string[]>>;
+  /** Fields of `config.json` that only this family has; `has` tells whether there is such a weight. */
+  huggingFace?(config: DecoderConfig, has: (weight: string) => boolean): Record<string, unknown>;
 }
 
 /** A weight: its name, its shape, and where a file may hold it. */
@@ -71,6 +91,8 @@ export type WeightTypes = ReadonlyMap<string, { readonly dtype: DType; readonly 
 export interface Architecture {
   /** `model_type`, GGUF `general.architecture` and Hugging Face class names that mean it. */
   readonly ids: readonly string[];
+  /** How its files are written; absent where they are only read. */
+  readonly files?: FileRules;
   /** Small tensors to read before the configuration is made (rotary factors). */
   readonly smallTensors?: readonly string[];
   /** Reads and checks the configuration. */

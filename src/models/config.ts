@@ -83,7 +83,7 @@ export interface ConfigRules {
 }
 
 /** GGUF names of fields, by their names in llama's `config.json`. */
-const GGUF_FIELDS = {
+export const GGUF_FIELDS = {
   hidden_size: ["embedding_length"],
   intermediate_size: ["feed_forward_length"],
   num_hidden_layers: ["block_count"],
@@ -103,10 +103,16 @@ const GGUF_FIELDS = {
   moe_intermediate_size: ["expert_feed_forward_length"],
   shared_expert_intermediate_size: ["expert_shared_feed_forward_length"],
   norm_topk_prob: ["expert_weights_norm"],
+  sliding_window_pattern: ["attention.sliding_window_pattern"],
 };
 
+/** More layers than this are damage; the deepest models have about 130. */
+const MAX_LAYERS = 2048;
+/** More feed-forward blocks, over all layers, are damage; the largest mixtures have about 25,000. */
+const MAX_BLOCKS = 2 ** 17;
+
 /** Names of activations in `config.json`. */
-const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
+export const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
   gelu: "gelu",
   gelu_new: "geluTanh",
   gelu_fast: "geluTanh",
@@ -135,11 +141,18 @@ export function decoderConfig(metadata: ModelMetadata, rules: ConfigRules): Deco
   const head = gguf ? "output.weight" : rules.head ?? "lm_head.weight";
   const hiddenSize = read.int("hidden_size");
   const layers = read.int("num_hidden_layers");
+  read.refuse("num_hidden_layers", layers > MAX_LAYERS, `${layers} is more than ${MAX_LAYERS}`);
   const heads = read.int("num_attention_heads");
   const headDim = read.int("head_dim", hiddenSize / heads);
   const contextLength = read.int("max_position_embeddings", gguf ? undefined : 2048);
   const positions = { headDim, contextLength, interleaved: false };
   const experts = read.has("num_local_experts") ? expertsConfig(read) : undefined;
+  const blocks = layers * (experts?.count ?? 1);
+  read.refuse(
+    "num_local_experts",
+    blocks > MAX_BLOCKS,
+    `${blocks} in all layers are more than ${MAX_BLOCKS}`,
+  );
   const localRope = gguf ? undefined : huggingFaceLocalRope(read, positions);
   return {
     architecture: rules.ids[0],

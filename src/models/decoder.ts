@@ -10,7 +10,7 @@ import type { FeedForwardWeights } from "../nn/feed_forward.ts";
 import type { Linear } from "../nn/linear.ts";
 import { type Norm, norm } from "../nn/norm.ts";
 import type { Recorder, Ref } from "../program/recorder.ts";
-import type { Architecture, ModelMetadata, Weights } from "./architecture.ts";
+import type { Architecture, FileRules, ModelMetadata, Weights } from "./architecture.ts";
 import {
   checkDecoderConfig,
   type ConfigRules,
@@ -24,7 +24,9 @@ import { ROPE_TENSORS } from "./rope_config.ts";
 import { decoderWeights } from "./weight_entries.ts";
 
 /** A family of decoders. */
-export interface DecoderFamily extends ConfigRules {
+export interface DecoderFamily extends ConfigRules, Pick<FileRules, "huggingFace"> {
+  /** GGUF `general.architecture`, where it is not the first of the ids. */
+  readonly gguf?: string;
   /** Names of its weights. */
   readonly names: DecoderNames;
   /** What its configuration has beyond the common fields. */
@@ -35,6 +37,11 @@ export interface DecoderFamily extends ConfigRules {
 export function decoderArchitecture(family: DecoderFamily): Architecture {
   return {
     ids: family.ids,
+    files: {
+      gguf: family.gguf ?? family.ids[0],
+      fields: family.fields ?? {},
+      huggingFace: family.huggingFace,
+    },
     smallTensors: ROPE_TENSORS,
     config(metadata) {
       const common = decoderConfig(metadata, family);

@@ -38,7 +38,7 @@ export async function describeModel(file: ModelFile): Promise<ModelDescription> 
     smallTensors.set(name, dequantize(tensor.dtype, bytes, new Float32Array(elementCount(tensor.shape))));
   }
   const metadata: ModelMetadata = {
-    naming: file.format === "gguf" ? "gguf" : "hugging_face",
+    naming: file.naming,
     fields: file.config ?? file.metadata,
     shapeOf: (name) => file.tensors.get(name)?.shape,
     smallTensors,

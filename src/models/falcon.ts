@@ -19,7 +19,8 @@ export const falcon = decoderArchitecture({
       head: ["output", "lm_head"],
     },
     layer: {
-      // GGUF calls the feed-forward norm `attn_norm` and attention's `attn_norm_2` where there are two.
+      // GGUF calls the feed-forward norm `attn_norm` and attention's `attn_norm_2` where there are two. The first of
+      // several names is that of parallel blocks with a norm each.
       attentionNorm: [["attn_norm_2", "attn_norm"], ["ln_attn", "input_layernorm"]],
       output: ["attn_output", "self_attention.dense"],
       feedForwardNorm: ["attn_norm", ["ln_mlp", "post_attention_layernorm"]],
@@ -47,6 +48,14 @@ export const falcon = decoderArchitecture({
       tie_word_embeddings: true,
     };
   },
+  huggingFace: ({ kvHeads, parallelResidual, alibi }, has) => ({
+    new_decoder_architecture: kvHeads > 1 && parallelResidual,
+    num_kv_heads: kvHeads,
+    multi_query: kvHeads === 1,
+    parallel_attn: parallelResidual,
+    alibi: alibi !== undefined,
+    bias: has("layers.0.up.bias"),
+  }),
   config(common, read) {
     const parallelResidual = read.bool("new_decoder_architecture", false) || read.bool("parallel_attn", true);
     if (!read.bool("alibi", false)) return { ...common, parallelResidual };

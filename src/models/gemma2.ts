@@ -29,6 +29,10 @@ export const gemma2Family: DecoderFamily = {
     final_logit_softcapping: 30,
   }),
   slides: (layer) => layer % 2 === 0,
+  huggingFace: (config) => ({
+    hidden_activation: "gelu_pytorch_tanh",
+    query_pre_attn_scalar: queryScalar(config),
+  }),
   config(common, read, metadata) {
     const config = gemmaFamily.config?.(common, read, metadata) ?? common;
     return { ...config, attentionScale: queryScale(config, read, 46) };
@@ -42,6 +46,12 @@ export const gemma2Family: DecoderFamily = {
 export function queryScale(config: DecoderConfig, read: ConfigReader, largest: number): number {
   const natural = config.layers === largest ? config.hiddenSize / config.heads : config.headDim;
   return read.positive("attention.scale", 1 / Math.sqrt(read.positive("query_pre_attn_scalar", natural)));
+}
+
+/** The factor of attention scores as `config.json` has it: rounded where that is what it came from. */
+export function queryScalar({ attentionScale }: DecoderConfig): number {
+  const scalar = attentionScale ** -2;
+  return Math.abs(scalar - Math.round(scalar)) < 1e-4 ? Math.round(scalar) : scalar;
 }
 
 /** Gemma 2. */

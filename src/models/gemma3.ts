@@ -6,7 +6,7 @@
  */
 import type { ModelMetadata } from "./architecture.ts";
 import { decoderArchitecture } from "./decoder.ts";
-import { gemma2Family, queryScale } from "./gemma2.ts";
+import { gemma2Family, queryScalar, queryScale } from "./gemma2.ts";
 import { gemmaFamily } from "./gemma.ts";
 import { qwen3Names } from "./qwen3.ts";
 
@@ -14,6 +14,7 @@ import { qwen3Names } from "./qwen3.ts";
 export const gemma3 = decoderArchitecture({
   ...gemmaFamily,
   ids: ["gemma3_text", "gemma3", "Gemma3ForCausalLM"],
+  gguf: "gemma3",
   names: {
     ...gemma2Family.names,
     layer: {
@@ -29,6 +30,11 @@ export const gemma3 = decoderArchitecture({
     rope_theta: 1000000,
   }),
   slides: (layer, read) => (layer + 1) % read.int("sliding_window_pattern", 6) !== 0,
+  huggingFace: (config) => ({
+    hidden_activation: "gelu_pytorch_tanh",
+    query_pre_attn_scalar: queryScalar(config),
+    ...(config.localRope ? { rope_local_base_freq: config.localRope.theta } : {}),
+  }),
   config(common, read, metadata) {
     const config = gemmaFamily.config?.(common, read, metadata) ?? common;
     const theta = read.positive(localBase(metadata), 10000);

@@ -43,6 +43,7 @@ export const gpt2 = decoderArchitecture({
     hidden_act: "gelu_new",
     tie_word_embeddings: true,
   }),
+  huggingFace: ({ attentionScale }) => ({ scale_attn_weights: attentionScale !== 1 }),
   config(common, read) {
     read.refuse(
       "scale_attn_by_inverse_layer_idx",

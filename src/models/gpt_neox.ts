@@ -9,6 +9,7 @@ import { decoderArchitecture } from "./decoder.ts";
 /** GPT-NeoX. */
 export const gptNeox = decoderArchitecture({
   ids: ["gpt_neox", "gptneox", "GPTNeoXForCausalLM"],
+  gguf: "gptneox",
   norm: "layer",
   head: "embed_out.weight",
   names: {
@@ -31,4 +32,8 @@ export const gptNeox = decoderArchitecture({
   fields: { rope_theta: ["rotary_emb_base"], partial_rotary_factor: ["rotary_pct"] },
   defaults: () => ({ hidden_act: "gelu", partial_rotary_factor: 0.25 }),
   config: (common, read) => ({ ...common, parallelResidual: read.bool("use_parallel_residual", true) }),
+  huggingFace: ({ parallelResidual }, has) => ({
+    use_parallel_residual: parallelResidual,
+    attention_bias: has("layers.0.query.bias"),
+  }),
 });

@@ -42,6 +42,10 @@ export const llamaFamily: DecoderFamily = {
   norm: "rms",
   names: { ...llamaNames, layer: { ...llamaNames.layer, ...expertNames } },
   defaults: (read) => ({ norm_topk_prob: true, moe_intermediate_size: read.int("intermediate_size") }),
+  huggingFace: (_config, has) => ({
+    attention_bias: has("layers.0.query.bias"),
+    mlp_bias: has("layers.0.up.bias"),
+  }),
   // GGUF llama files have their query and key rows permuted so that rotary pairs are neighbours.
   config: (common, _read, { naming }) =>
     common.rope ? { ...common, rope: { ...common.rope, interleaved: naming === "gguf" } } : common,

@@ -7,4 +7,8 @@ import { decoderArchitecture } from "./decoder.ts";
 import { llamaFamily } from "./llama.ts";
 
 /** Mistral 7B and kin. */
-export const mistral = decoderArchitecture({ ...llamaFamily, ids: ["mistral", "MistralForCausalLM"] });
+export const mistral = decoderArchitecture({
+  ...llamaFamily,
+  ids: ["mistral", "MistralForCausalLM"],
+  gguf: "llama",
+});

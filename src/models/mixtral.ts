@@ -7,4 +7,8 @@ import { decoderArchitecture } from "./decoder.ts";
 import { llamaFamily } from "./llama.ts";
 
 /** Mixtral 8x7B and 8x22B. */
-export const mixtral = decoderArchitecture({ ...llamaFamily, ids: ["mixtral", "MixtralForCausalLM"] });
+export const mixtral = decoderArchitecture({
+  ...llamaFamily,
+  ids: ["mixtral", "MixtralForCausalLM"],
+  gguf: "llama",
+});

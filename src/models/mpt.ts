@@ -41,6 +41,13 @@ export const mpt = decoderArchitecture({
     hidden_act: "gelu",
     tie_word_embeddings: true,
   }),
+  huggingFace: ({ alibi, attentionScale, headDim }) => ({
+    attn_config: {
+      alibi: true,
+      alibi_bias_max: alibi?.maxBias,
+      softmax_scale: attentionScale === 1 / Math.sqrt(headDim) ? null : attentionScale,
+    },
+  }),
   config(common, read, { naming }) {
     const attention = naming === "gguf" ? read : read.object("attn_config");
     const { rope: _, ...rest } = common;

@@ -9,6 +9,7 @@ import { decoderArchitecture } from "./decoder.ts";
 /** Phi 1, 1.5 and 2. */
 export const phi = decoderArchitecture({
   ids: ["phi", "phi2", "PhiForCausalLM"],
+  gguf: "phi2",
   norm: "layer",
   names: {
     prefixes: ["model.", ""],

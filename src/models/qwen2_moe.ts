@@ -19,6 +19,7 @@ export const qwenExperts: DecoderNames["layer"] = {
 export const qwen2Moe = decoderArchitecture({
   ...qwen2Family,
   ids: ["qwen2_moe", "qwen2moe", "Qwen2MoeForCausalLM"],
+  gguf: "qwen2moe",
   names: {
     ...qwen2Family.names,
     layer: {

@@ -11,6 +11,7 @@ import { qwen3Family } from "./qwen3.ts";
 export const qwen3Moe = decoderArchitecture({
   ...qwen3Family,
   ids: ["qwen3_moe", "qwen3moe", "Qwen3MoeForCausalLM"],
+  gguf: "qwen3moe",
   names: { ...qwen3Family.names, layer: { ...qwen3Family.names.layer, ...qwenExperts } },
   fields: { num_local_experts: ["num_experts"] },
   // Every published GGUF is normalized, and none says so.

@@ -12,6 +12,10 @@ export const stablelm = decoderArchitecture({
   norm: "layer",
   names: llamaNames,
   defaults: () => ({ partial_rotary_factor: 0.25 }),
+  huggingFace: ({ parallelResidual }, has) => ({
+    use_parallel_residual: parallelResidual,
+    use_qkv_bias: has("layers.0.query.bias"),
+  }),
   config(common, read) {
     read.refuse("qk_layernorm", read.bool("qk_layernorm", false), "is not supported; it must be false");
     return { ...common, parallelResidual: read.bool("use_parallel_residual", false) };

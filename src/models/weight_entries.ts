@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RowCut, WeightEntry, WeightPlace } from "./architecture.ts";
+import type { RowCut, WeightEntry, WeightPlace, WrittenPlace } from "./architecture.ts";
 import type { DecoderConfig } from "./config.ts";
 import {
   type DecoderNames,
@@ -25,6 +25,7 @@ interface Form {
 /** A name, and the form in which the tensor of that name holds the weight. */
 interface Candidate extends Form {
   readonly name: string;
+  readonly written?: WrittenPlace;
 }
 
 /** All weights of a decoder. Biases are taken where the file has them. */
@@ -34,7 +35,11 @@ export function decoderWeights(names: DecoderNames, c: DecoderConfig): WeightEnt
     role !== "head" || !c.tiedHead
   );
   return [
-    ...roles.flatMap((role) => entries(role, SHAPES[role](c), candidates(model[role], "", prefixes), c)),
+    ...roles.flatMap((role) => {
+      // The head stands outside of what the prefix names.
+      const order = role === "head" ? prefixes.toReversed() : prefixes;
+      return entries(role, SHAPES[role](c), candidates(model[role], "", order), c);
+    }),
     ...Array.from({ length: c.layers }, (_, layer) => layerEntries(names, c, layer)).flat(),
   ];
 }
@@ -90,9 +95,17 @@ function candidates(
   const list = (names: FileNames): readonly string[] => typeof names === "string" ? [names] : names;
   const [ggufNames, huggingFaceNames] = pair ?? [[], []];
   return [
-    ...list(ggufNames).map((name) => ({ ...gguf, name: ggufPrefix + name })),
-    ...list(huggingFaceNames).flatMap((name) =>
-      prefixes.map((prefix) => ({ ...huggingFace, name: prefix + name }))
+    ...list(ggufNames).map((name, choice) => ({
+      ...gguf,
+      name: ggufPrefix + name,
+      written: { naming: "gguf" as const, choice },
+    })),
+    ...list(huggingFaceNames).flatMap((name, choice) =>
+      prefixes.map((prefix, i) => ({
+        ...huggingFace,
+        name: prefix + name,
+        ...(i === 0 ? { written: { naming: "hugging_face" as const, choice } } : {}),
+      }))
     ),
   ];
 }
@@ -109,7 +122,7 @@ function entries(
   const experts = role.includes(".experts.") ? c.experts?.count : undefined;
   const [out] = shape;
   const weights = found.map((candidate) =>
-    experts ? expertsPlace(candidate.name, shape, experts) : place(candidate, "weight", shape)
+    experts ? expertsPlace(candidate, shape, experts) : place(candidate, "weight", shape)
   );
   const biases = found.map((candidate) => place(candidate, "bias", [out]));
   return [
@@ -118,7 +131,11 @@ function entries(
   ];
 }
 
-function place({ name, cut, transposed }: Candidate, suffix: string, shape: readonly number[]): WeightPlace {
+function place(
+  { name, cut, transposed, written }: Candidate,
+  suffix: string,
+  shape: readonly number[],
+): WeightPlace {
   const stored = cut ? [cut.of, ...shape.slice(1)] : shape;
   const turned = transposed === true && shape.length === 2;
   return {
@@ -126,13 +143,18 @@ function place({ name, cut, transposed }: Candidate, suffix: string, shape: read
     shape: turned ? stored.toReversed() : stored,
     ...(cut ? { rows: cut.rows } : {}),
     ...(turned ? { transposed } : {}),
+    ...(written ? { written } : {}),
   };
 }
 
 /** All experts in one tensor, [experts, out, in], or a tensor for each. */
-function expertsPlace(name: string, [rows, columns]: readonly number[], count: number): WeightPlace {
+function expertsPlace(
+  { name, written }: Candidate,
+  [rows, columns]: readonly number[],
+  count: number,
+): WeightPlace {
   const shape = [rows / count, columns];
-  if (!name.includes("*")) return { tensors: [`${name}.weight`], shape: [count, ...shape] };
+  if (!name.includes("*")) return { tensors: [`${name}.weight`], shape: [count, ...shape], written };
   const tensors = Array.from({ length: count }, (_, i) => `${name.replace("*", `${i}`)}.weight`);
-  return { tensors, shape };
+  return { tensors, shape, written };
 }

@@ -45,7 +45,16 @@ export function huggingFaceTokenizer(
   definition: unknown,
   options: HuggingFaceTokenizerOptions = {},
 ): Tokenizer {
-  const checked = checkDefinition(definition);
+  try {
+    return tokenizerOf(checkDefinition(definition), options);
+  } catch (cause) {
+    if (cause instanceof TokenizerError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new TokenizerError(`tokenizer.json is damaged: ${why}; download it again`, { cause });
+  }
+}
+
+function tokenizerOf(checked: TokenizerDefinition, options: HuggingFaceTokenizerOptions): Tokenizer {
   const { config = {} } = options;
   const added = checked.added_tokens ?? [];
   const special = added.filter((token) => token.special);
@@ -88,11 +97,36 @@ export async function createHuggingFaceTokenizer(
 }
 
 function checkDefinition(definition: unknown): TokenizerDefinition {
-  const model = (definition as { model?: { vocab?: unknown } } | null | undefined)?.model;
-  if (typeof model?.vocab !== "object" || model.vocab === null) {
+  const parts = definition as { model?: { vocab?: unknown }; added_tokens?: unknown } | null | undefined;
+  const vocab = parts?.model?.vocab;
+  if (typeof vocab !== "object" || vocab === null) {
     throw new TokenizerError("tokenizer.json has no model with a vocab; download it again");
   }
+  const added: unknown = parts?.added_tokens ?? [];
+  if (!Array.isArray(added) || !added.every(isAddedToken)) {
+    throw new TokenizerError("tokenizer.json has added_tokens without a text or an id; download it again");
+  }
+  const ids = Array.isArray(vocab) ? [] : Object.values(vocab);
+  if (!ids.every(isId) || (Array.isArray(vocab) && !vocab.every(isScored))) {
+    throw new TokenizerError("tokenizer.json has a token without an id or a score; download it again");
+  }
   return definition as TokenizerDefinition;
+}
+
+/** No vocabulary has more tokens than this; an array of as many ids can still be had. */
+const MAX_ID = 2 ** 22;
+
+function isId(value: unknown): value is number {
+  return Number.isInteger(value) && value as number >= 0 && value as number < MAX_ID;
+}
+
+function isAddedToken(value: unknown): boolean {
+  const { id, content } = (value ?? {}) as { id?: unknown; content?: unknown };
+  return isId(id) && typeof content === "string";
+}
+
+function isScored(entry: unknown): boolean {
+  return Array.isArray(entry) && typeof entry[0] === "string" && typeof entry[1] === "number";
 }
 
 /** Special tokens stand in the configuration as a string or as `{ content }`. */

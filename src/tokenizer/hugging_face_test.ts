@@ -170,3 +170,17 @@ Deno.test("errors say what is wrong with the definition", () => {
     "template",
   );
 });
+
+Deno.test("a damaged tokenizer.json is a typed error, whatever stands in a wrong place", () => {
+  const model = { type: "BPE", vocab: { a: 0 }, merges: [] };
+  const damaged = [
+    { model: { ...model, vocab: { a: 1e308 } } },
+    { model: { ...model, vocab: { a: 4_000_000_000 } } },
+    { model: { ...model, vocab: [["a"]] } },
+    { model, added_tokens: {} },
+    { model, added_tokens: [null] },
+    { model, added_tokens: [{ id: 2 ** 31, content: "x" }] },
+    { model, decoder: { type: "Sequence", decoders: [null] } },
+  ];
+  for (const definition of damaged) assertThrows(() => huggingFaceTokenizer(definition), TokenizerError);
+});

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { embeddedModel } from "../../src/models/embedded/mod.ts";
 import { FIXTURES, runCli } from "../support/run_cli.ts";
 
-const LATER = ["chat", "serve", "pull", "convert", "embed", "finetune"];
+const LATER = ["chat", "serve", "pull", "embed", "finetune"];
 
 /** Arguments that are wrong, and what the message must say. */
 const WRONG: readonly [args: string[], says: string][] = [

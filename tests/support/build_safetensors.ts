@@ -6,7 +6,7 @@
 
 import type { DType } from "../../src/tensor/dtype.ts";
 import { quantize } from "../../src/tensor/quantize.ts";
-import { ByteWriter } from "./byte_writer.ts";
+import { ByteWriter } from "../../src/formats/byte_writer.ts";
 
 /** A tensor to write. */
 export interface SafetensorsTensor {

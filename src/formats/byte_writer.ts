@@ -1,4 +1,4 @@
-/** A little-endian writer for the file builders. @module */
+/** A little-endian writer for file headers. @module */
 
 /** Appends numbers and bytes; every method gives the writer back. */
 export class ByteWriter {

@@ -1,0 +1,93 @@
+/**
+ * Loads a model by the name that it has on the Hugging Face Hub, out of the Hub's cache on this machine.
+ *
+ * @module
+ */
+import { ModelNotFoundError, PermissionError } from "./errors.ts";
+import { readText } from "./formats/json.ts";
+import { asUrl } from "./formats/source.ts";
+import { kindOfPath, openPath } from "./formats/source_file.ts";
+import { load, type LoadOptions } from "./load.ts";
+import type { Model } from "./model.ts";
+
+/** Options of `fromPretrained`. */
+export interface FromPretrainedOptions extends LoadOptions {
+  /** Branch, tag or commit. Default: `"main"`. */
+  revision?: string;
+  /** Folder of the Hub's cache. Default: `$HF_HUB_CACHE`, `$HF_HOME/hub` or `~/.cache/huggingface/hub`. */
+  cache?: string;
+}
+
+/**
+ * Loads a model from a folder in Hugging Face layout, a file, or a Hub name such as `org/model` or `org/model:file.gguf`
+ * whose files are in the Hub's cache already. Nothing is downloaded.
+ *
+ * ```ts
+ * import { fromPretrained } from "@llmforge/llmforge";
+ * const folder = new URL("tests/fixtures/models/llama/", import.meta.resolve("@llmforge/llmforge"));
+ * await using model = await fromPretrained(folder);
+ * console.log(model.config.architecture);
+ * ```
+ *
+ * @throws {ModelNotFoundError} where there is neither such a path nor such a model in the cache.
+ */
+export async function fromPretrained(
+  name: string | URL,
+  options: FromPretrainedOptions = {},
+): Promise<Model> {
+  if (name instanceof URL || asUrl(name)) return await load(name, options);
+  if (!HUB_NAME.test(name) || await kindOfPath(name)) return await load(name, options);
+  return await load(await cachedModel(name, options), options);
+}
+
+/** `model` or `org/model`, and a file in it. */
+const HUB_NAME = /^[\w.-]+(\/[\w.-]+)?(:[\w.-]+)?$/;
+
+/**
+ * Path of a Hub model's snapshot in the cache, or of the file that is named behind a colon.
+ *
+ * @throws {ModelNotFoundError} where it is not there.
+ */
+export async function cachedModel(
+  name: string,
+  { revision = "main", cache }: Pick<FromPretrainedOptions, "revision" | "cache"> = {},
+): Promise<string> {
+  const [repository, file] = name.split(":");
+  const hub = cache ?? await cacheFolder();
+  const folder = `${hub}/models--${repository.replaceAll("/", "--")}`;
+  const commit = await kindOfPath(`${folder}/refs/${revision}`) === "file"
+    ? (await readText(await openPath(`${folder}/refs/${revision}`))).trim()
+    : revision;
+  const snapshot = `${folder}/snapshots/${commit}`;
+  const path = file === undefined ? snapshot : `${snapshot}/${file}`;
+  if (/^[\w.-]+$/.test(commit) && commit !== ".." && await kindOfPath(path)) return path;
+  throw new ModelNotFoundError(
+    `there is no file or folder ${name}, and the Hub model ${name} at ${revision} is not in ${hub}; ` +
+      `nothing is downloaded here, fetch it with the Hub's own tools first`,
+  );
+}
+
+/** The Hub's cache, as its own tools find it. */
+async function cacheFolder(): Promise<string> {
+  const explicit = await variable("HF_HUB_CACHE");
+  if (explicit) return explicit;
+  const home = await variable("HF_HOME");
+  if (home) return `${home}/hub`;
+  const user = await variable("HOME") ?? await variable("USERPROFILE");
+  if (!user) throw new ModelNotFoundError("there is no home folder here; give the cache's folder as `cache`");
+  return `${user}/.cache/huggingface/hub`;
+}
+
+/** An environment variable; the runtime is never left to ask the user for the permission. */
+async function variable(name: string): Promise<string | undefined> {
+  const { Deno: deno, process } = globalThis as {
+    Deno?: Pick<typeof Deno, "env" | "permissions">;
+    process?: { env: Record<string, string | undefined> };
+  };
+  if (!deno) return process?.env[name];
+  const { state } = await deno.permissions.query({ name: "env", variable: name });
+  if (state !== "granted") {
+    throw new PermissionError(`finding the Hub's cache (${name})`, `--allow-env=${name}, or give \`cache\``);
+  }
+  return deno.env.get(name);
+}
