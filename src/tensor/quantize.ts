@@ -11,13 +11,19 @@ import { FOUR_BIT_KINDS } from "./quant/four_bit.ts";
 import { IQ_KINDS } from "./quant/iq_quants.ts";
 import { K_LEVEL_KINDS, q2_k, q4_k, q5_k } from "./quant/k_quants.ts";
 import { blocks, type Kind } from "./quant/kind.ts";
-import { levelBlock } from "./quant/levels.ts";
+import { levelBlock, type LevelKind } from "./quant/levels.ts";
 import { PLAIN_KINDS } from "./quant/plain.ts";
 import { nibbles, q8_0 } from "./quant/q_quants.ts";
 import { TERNARY_KINDS } from "./quant/ternary.ts";
+import { levelsToQ4, levelsToQ8, minimaToF16 } from "./quant/transcode.ts";
 
 /** Kinds of small integers. */
-const LEVEL_KINDS = { ...FOUR_BIT_KINDS, ...TERNARY_KINDS, ...IQ_KINDS, ...K_LEVEL_KINDS };
+const LEVEL_KINDS: Partial<Record<DType, LevelKind>> = {
+  ...FOUR_BIT_KINDS,
+  ...TERNARY_KINDS,
+  ...IQ_KINDS,
+  ...K_LEVEL_KINDS,
+};
 
 /** Every kind, by dtype. */
 const KINDS: Record<DType, Kind> = {
@@ -30,10 +36,19 @@ const KINDS: Record<DType, Kind> = {
   q2_k: blocks(q2_k),
   q4_k: blocks(q4_k),
   q5_k: blocks(q5_k),
-  ...(Object.fromEntries(
-    Object.entries(LEVEL_KINDS).map(([dtype, kind]) => [dtype, blocks(levelBlock(kind))]),
-  ) as Record<keyof typeof LEVEL_KINDS, Kind>),
+  ...mapKinds(FOUR_BIT_KINDS),
+  ...mapKinds(TERNARY_KINDS),
+  ...mapKinds(IQ_KINDS),
+  ...mapKinds(K_LEVEL_KINDS),
 };
+
+function mapKinds<Name extends string>(kinds: Record<Name, LevelKind>): Record<Name, Kind> {
+  const entries = Object.entries<LevelKind>(kinds);
+  return Object.fromEntries(entries.map(([name, kind]) => [name, blocks(levelBlock(kind))])) as Record<
+    Name,
+    Kind
+  >;
+}
 
 /** The dtypes that {@linkcode quantize} writes. */
 export const WRITABLE: readonly DType[] = DTYPE_NAMES.filter((dtype) => KINDS[dtype].encode);
@@ -79,5 +94,34 @@ export function quantize(dtype: DType, values: Float32Array): Uint8Array<ArrayBu
   checkBlocks(dtype, values.length);
   const bytes = new Uint8Array(byteLength(dtype, values.length));
   encode(values, bytes);
+  return bytes;
+}
+
+/**
+ * Whole blocks of one dtype as another: what stands for the same values exactly where `quant/transcode.ts` has a way,
+ * else the values quantized again.
+ *
+ * Throws as {@linkcode dequantize} and {@linkcode quantize} do.
+ */
+export function transcode(from: DType, to: DType, bytes: Uint8Array): Uint8Array {
+  if (from === to) return bytes;
+  const count = bytes.length / DTYPES[from].blockBytes * DTYPES[from].blockSize;
+  const kind = LEVEL_KINDS[from];
+  const out = (): Uint8Array<ArrayBuffer> => {
+    checkBlocks(to, count);
+    return new Uint8Array(byteLength(to, count));
+  };
+  if (kind && to === "q8_0") return filled(out(), (into) => levelsToQ8(kind, bytes, into));
+  if (from in TERNARY_KINDS && kind && to === "q4_0") {
+    return filled(out(), (into) => levelsToQ4(kind, bytes, into));
+  }
+  if ((from === "q4_k" && to === "q4_1") || (from === "q5_k" && to === "q5_1")) {
+    return filled(out(), (into) => minimaToF16(from, bytes, into));
+  }
+  return quantize(to, dequantize(from, bytes, new Float32Array(count)));
+}
+
+function filled(bytes: Uint8Array, fill: (bytes: Uint8Array) => void): Uint8Array {
+  fill(bytes);
   return bytes;
 }
