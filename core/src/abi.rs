@@ -62,6 +62,10 @@ pub fn weight_bytes(dtype: u32, rows: usize, cols: usize) -> usize {
             let (size, bytes) = match dtype {
                 DType::Q5_0 => DType::Q8_0.block(),
                 DType::Q5_1 => (32, 36),
+                // Scales of six bits in bytes.
+                DType::Q3_K => (256, 114),
+                DType::Q4_K => (256, 148),
+                DType::Q5_K => (256, 180),
                 other => other.block(),
             };
             let row = (cols / size).checked_mul(bytes);
@@ -240,6 +244,21 @@ mod tests {
                 weight.bytes(),
                 "{dtype:?}"
             );
+        }
+        for dtype in [
+            DType::Q2_K,
+            DType::Q3_K,
+            DType::Q4_K,
+            DType::Q5_K,
+            DType::Q6_K,
+        ] {
+            let weight = PackedWeight::new(dtype, 19, 512).unwrap();
+            assert_eq!(
+                weight_bytes(dtype as u32, 19, 512),
+                weight.bytes(),
+                "{dtype:?}"
+            );
+            assert_eq!(weight_bytes(dtype as u32, 19, 128), 0);
         }
         assert_eq!(weight_bytes(DType::Q8_0 as u32, 16, 33), 0);
         assert_eq!(weight_bytes(DType::I8 as u32, 16, 32), 0);

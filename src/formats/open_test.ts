@@ -235,7 +235,7 @@ Deno.test("a model is never half open: files are closed where one is damaged", a
       await assertRejects(() => openModelFile(`${folder}/${name}`), InvalidFileError);
     }
   });
-  const dtype = { w: { dtype: "F64", shape: [1], data: new Uint8Array(8) } };
+  const dtype = { w: { dtype: "F8_E4M3", shape: [1], data: new Uint8Array(8) } };
   await withFolder(
     { "config.json": CONFIG, "model.safetensors": buildSafetensors(dtype) },
     (folder) =>

@@ -21,14 +21,15 @@ const DTYPES_BY_NAME: Readonly<Record<string, { readonly bytes: number; readonly
   BF16: { bytes: 2, dtype: "bf16" },
   I8: { bytes: 1, dtype: "i8" },
   U8: { bytes: 1, dtype: "u8" },
+  I16: { bytes: 2, dtype: "i16" },
   I32: { bytes: 4, dtype: "i32" },
+  I64: { bytes: 8, dtype: "i64" },
+  F64: { bytes: 8, dtype: "f64" },
   BOOL: { bytes: 1 },
-  I64: { bytes: 8 },
-  F64: { bytes: 8 },
 };
 
 /**
- * Buffers that older checkpoints carry beside their weights, most of them I64 or BOOL. No model reads them, so a dtype
+ * Buffers that older checkpoints carry beside their weights, some of them BOOL. No model reads them, so a dtype
  * that cannot be read is no reason to refuse the file.
  */
 const BOOKKEEPING =

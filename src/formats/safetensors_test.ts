@@ -44,7 +44,7 @@ Deno.test("holes between tensors are allowed, and integers are read", async () =
 
 Deno.test("a buffer that no model reads does not need a dtype that can be read", async () => {
   const header = JSON.stringify({
-    "embeddings.position_ids": { dtype: "I64", shape: [1, 2], data_offsets: [0, 16] },
+    "embeddings.position_ids": { dtype: "BOOL", shape: [1, 16], data_offsets: [0, 16] },
     w: { dtype: "F32", shape: [1], data_offsets: [16, 20] },
   });
   assertEquals([...(await read(assembleSafetensors(header, new Uint8Array(20)))).tensors.keys()], ["w"]);
@@ -56,7 +56,7 @@ Deno.test("a buffer that no model reads does not need a dtype that can be read",
 });
 
 Deno.test("names a dtype that cannot be read", async () => {
-  for (const dtype of ["I64", "F64", "BOOL", "F8_E4M3", "f32", "toString", "__proto__"]) {
+  for (const dtype of ["BOOL", "F8_E4M3", "f32", "toString", "__proto__"]) {
     const header = JSON.stringify({ w: { dtype, shape: [1], data_offsets: [0, 8] } });
     const error = await assertRejects(
       () => read(assembleSafetensors(header, new Uint8Array(8))),

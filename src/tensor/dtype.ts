@@ -14,7 +14,7 @@ interface DTypeInfo {
   readonly blockBytes: number;
 }
 
-/** The dtype table. Block layouts are those of GGUF (little endian): F16 scale first, then minimum, then quants. */
+/** The dtype table. Block layouts are those of GGUF (little endian), see `quant/`. */
 export const DTYPES = {
   f32: { code: 0, blockSize: 1, blockBytes: 4 },
   f16: { code: 1, blockSize: 1, blockBytes: 2 },
@@ -27,6 +27,28 @@ export const DTYPES = {
   q4_1: { code: 8, blockSize: 32, blockBytes: 20 },
   q5_0: { code: 9, blockSize: 32, blockBytes: 22 },
   q5_1: { code: 10, blockSize: 32, blockBytes: 24 },
+  f64: { code: 11, blockSize: 1, blockBytes: 8 },
+  i16: { code: 12, blockSize: 1, blockBytes: 2 },
+  i64: { code: 13, blockSize: 1, blockBytes: 8 },
+  q8_1: { code: 14, blockSize: 32, blockBytes: 36 },
+  q2_k: { code: 15, blockSize: 256, blockBytes: 84 },
+  q3_k: { code: 16, blockSize: 256, blockBytes: 110 },
+  q4_k: { code: 17, blockSize: 256, blockBytes: 144 },
+  q5_k: { code: 18, blockSize: 256, blockBytes: 176 },
+  q6_k: { code: 19, blockSize: 256, blockBytes: 210 },
+  iq4_nl: { code: 20, blockSize: 32, blockBytes: 18 },
+  iq4_xs: { code: 21, blockSize: 256, blockBytes: 136 },
+  iq1_s: { code: 22, blockSize: 256, blockBytes: 50 },
+  iq1_m: { code: 23, blockSize: 256, blockBytes: 56 },
+  iq2_xxs: { code: 24, blockSize: 256, blockBytes: 66 },
+  iq2_xs: { code: 25, blockSize: 256, blockBytes: 74 },
+  iq2_s: { code: 26, blockSize: 256, blockBytes: 82 },
+  iq3_xxs: { code: 27, blockSize: 256, blockBytes: 98 },
+  iq3_s: { code: 28, blockSize: 256, blockBytes: 110 },
+  tq1_0: { code: 29, blockSize: 256, blockBytes: 54 },
+  tq2_0: { code: 30, blockSize: 256, blockBytes: 66 },
+  mxfp4: { code: 31, blockSize: 32, blockBytes: 17 },
+  nvfp4: { code: 32, blockSize: 64, blockBytes: 36 },
 } as const satisfies Record<string, DTypeInfo>;
 
 /** Name of an element type. */

@@ -79,6 +79,30 @@ Deno.test("dequantize reads from an odd address", () => {
   assertEquals(dequantize("f32", bytes, new Float32Array(1)), Float32Array.of(1));
 });
 
+Deno.test("F64 and integers become the nearest F32", () => {
+  const read = (dtype: DType, numbers: ArrayBufferView, count: number) =>
+    dequantize(dtype, new Uint8Array(numbers.buffer as ArrayBuffer), new Float32Array(count));
+  assertEquals(read("f64", Float64Array.of(0.1, -1e300), 2), Float32Array.of(0.1, -Infinity));
+  assertEquals(read("i8", Int8Array.of(-128, 127), 2), Float32Array.of(-128, 127));
+  assertEquals(read("u8", Uint8Array.of(255), 1), Float32Array.of(255));
+  assertEquals(read("i16", Int16Array.of(-32768), 1), Float32Array.of(-32768));
+  assertEquals(read("i32", Int32Array.of(16777219, -1), 2), Float32Array.of(16777220, -1));
+  // Half-way between two F32 but for the last bit, which an F64 cannot hold.
+  const above = (1n << 60n) + (1n << 36n) + 1n;
+  const at = (1n << 60n) + (1n << 36n);
+  assertEquals(
+    read("i64", BigInt64Array.of(above, -above, at, -3n), 4),
+    Float32Array.of(2 ** 60 + 2 ** 37, -(2 ** 60) - 2 ** 37, 2 ** 60, -3),
+  );
+});
+
+Deno.test("Q8_1 is its scale times its bytes", () => {
+  const block = new Uint8Array(36);
+  block.set([0x00, 0x38, 0xff, 0x7b, 0xff, 0x7f]);
+  const values = dequantize("q8_1", block, new Float32Array(32));
+  assertEquals(values.subarray(0, 3), Float32Array.of(-0.5, 63.5, 0));
+});
+
 Deno.test("lengths and dtypes that do not fit are refused", () => {
   assertThrows(() => quantize("q8_0", new Float32Array(33)), ShapeError, "multiple of 32");
   assertThrows(
@@ -86,5 +110,6 @@ Deno.test("lengths and dtypes that do not fit are refused", () => {
     ShapeError,
     "take 18 bytes",
   );
-  assertThrows(() => dequantize("i32", new Uint8Array(4), new Float32Array(1)), DTypeError, "i32");
+  assertThrows(() => quantize("iq2_xs", new Float32Array(256)), DTypeError, "iq2_xs");
+  assertThrows(() => quantize("i32", new Float32Array(1)), DTypeError, "i32");
 });

@@ -26,6 +26,10 @@ export interface OpCase {
   readonly tolerance?: number;
   /** Weights are quantized, so that backends may quantize the activations too. */
   readonly quantized?: boolean;
+  /** Backends that hold a weight in another dtype, so that its values are only near. */
+  readonly transcodedOn?: readonly string[];
+  /** Normalised mean square error allowed for either; by default {@linkcode QUANTIZED_NMSE}. */
+  readonly nmse?: number;
 }
 
 /** Cases by family. */
@@ -59,14 +63,15 @@ export function compare(
   expected: ReadonlyMap<string, Packed>,
   actual: ReadonlyMap<string, Packed>,
 ): string | undefined {
-  const quantized = opCase.quantized && QUANTIZES_ACTIVATIONS.has(backend.name);
+  const quantized = (opCase.quantized && QUANTIZES_ACTIVATIONS.has(backend.name)) ||
+    opCase.transcodedOn?.includes(backend.name);
   for (const [name, wanted] of expected) {
     const got = actual.get(name);
     if (!got) return `${name} is missing`;
     const fault = wanted.dtype === "i32"
       ? differsExactly(wanted.bytes, got.bytes)
       : quantized
-      ? differsByNmse(decode(wanted), decode(got))
+      ? differsByNmse(decode(wanted), decode(got), opCase.nmse ?? QUANTIZED_NMSE)
       : differsByMaximum(decode(wanted), decode(got), opCase.tolerance ?? DEFAULT_TOLERANCE);
     if (fault) return `${name}: ${fault}`;
   }
@@ -99,14 +104,18 @@ function differsByMaximum(
   }
 }
 
-function differsByNmse(expected: Float32Array, actual: Float32Array): string | undefined {
+function differsByNmse(
+  expected: Float32Array,
+  actual: Float32Array,
+  limit: number,
+): string | undefined {
   let [error, power] = [0, 0];
   for (let i = 0; i < expected.length; i++) {
     error += (expected[i] - actual[i]) ** 2;
     power += expected[i] ** 2;
   }
   const nmse = error / (power || 1);
-  if (!(nmse <= QUANTIZED_NMSE)) {
-    return `the normalised mean square error is ${nmse}, more than ${QUANTIZED_NMSE}`;
+  if (!(nmse <= limit)) {
+    return `the normalised mean square error is ${nmse}, more than ${limit}`;
   }
 }

@@ -1,13 +1,14 @@
 /** The same row gives the same bits whatever else is in the batch, and however a prompt is cut into steps. @module */
 import type { Backend } from "../../src/backends/backend.ts";
 import { Recorder } from "../../src/program/recorder.ts";
-import type { DType } from "../../src/tensor/dtype.ts";
+import { type DType, DTYPES } from "../../src/tensor/dtype.ts";
 import { assert, assertEquals } from "@std/assert";
 import { testOnBackends } from "../support/backends.ts";
 import { normal, packed, permutation } from "../support/random.ts";
 import { Rig } from "../support/rig.ts";
 import { LAYER, LAYER_ROWS, layerStep, layerWeights, recordLayers } from "./cases/layer.ts";
 import { LINEAR_DTYPES, OPTIONAL_DTYPES } from "./cases/matmul.ts";
+import { QUANT_DTYPES } from "./cases/quants.ts";
 
 const ROWS = 33;
 
@@ -38,7 +39,8 @@ async function inSteps(
 }
 
 async function linearBits(backend: Backend, dtype: DType, cut: readonly number[]): Promise<Uint8Array> {
-  const [k, n] = [96, 83];
+  // Whole blocks of every dtype.
+  const [k, n] = [DTYPES[dtype].blockSize > 32 ? 512 : 96, 83];
   const x = normal(ROWS * k, 1);
   const rigs = new Map<number, Rig>();
   for (const capacity of new Set(cut.map(capacityFor))) {
@@ -129,7 +131,7 @@ function assertSameBits(actual: Uint8Array, expected: Uint8Array, columns: numbe
 }
 
 await testOnBackends("bits of a row do not depend on the batch", async (backend, t) => {
-  for (const dtype of [...LINEAR_DTYPES, ...OPTIONAL_DTYPES]) {
+  for (const dtype of [...LINEAR_DTYPES, ...OPTIONAL_DTYPES, ...QUANT_DTYPES]) {
     if (!backend.supports("linear", ["f32", dtype])) continue;
     await t.step(`linear ${dtype}`, async () => {
       const expected = await linearBits(backend, dtype, CUTS[0]);

@@ -4,7 +4,8 @@
  * @module
  */
 import type { DType } from "../../src/tensor/dtype.ts";
-import { quantize } from "../../src/tensor/quantize.ts";
+import { quantize, WRITABLE } from "../../src/tensor/quantize.ts";
+import { randomBlocks } from "./random_blocks.ts";
 import type { Packed } from "./rig.ts";
 
 /** A generator of numbers in [0, 1) from a seed (mulberry32). */
@@ -44,7 +45,8 @@ export function permutation(count: number, seed: number): Int32Array<ArrayBuffer
   return order;
 }
 
-/** Normally distributed numbers in a dtype. */
+/** Normally distributed numbers in a dtype; random blocks where it can only be read. */
 export function packed(dtype: DType, count: number, seed: number, scale = 1): Packed {
+  if (!WRITABLE.includes(dtype)) return { dtype, bytes: randomBlocks(dtype, count, seed, scale) };
   return { dtype, bytes: quantize(dtype, normal(count, seed, scale)) };
 }

@@ -2,7 +2,7 @@
 //!
 //! F32 rows stay as they are.
 //! Quantized rows lie four and four together, in blocks of 32 columns: pieces of 4 bytes (`[piece][4 rows]`), then of the four rows the scales,
-//! the scales times the sums of the values (both F32), and minus 8 times the sums (i32). A piece is four columns in `I8`, two in `I16`:
+//! the scales times the sums of the values (both F32), minus 8 times the sums (i32), and the scales times the sums of the first 16 (F32). A piece is four columns in `I8`, two in `I16`:
 //! of each four columns the first and third, then the second and fourth, the order in which a shift and a mask take bytes out of
 //! 16-bit lanes. In `Nibbles` two pieces are four columns: their low nibbles, then their high ones.
 
@@ -28,7 +28,7 @@ pub enum ActivationKind {
 pub(super) const FOUR: usize = 4;
 
 /// Bytes of scales and sums behind the values of a block of four rows.
-pub(super) const META: usize = 3 * 4 * FOUR;
+pub(super) const META: usize = 4 * 4 * FOUR;
 
 impl ActivationKind {
     /// For weights of nibbles.
@@ -190,10 +190,9 @@ unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8) {
         sum = sum.add_i32(n);
         n
     });
-    let sum = sum
-        .lanes()
-        .iter()
-        .fold(0_i32, |sum, lane| sum.wrapping_add(lane.to_bits() as i32));
+    let [a, b, c, d] = [0, 1, 2, 3].map(|i| integers[i]);
+    let first = lanes_sum(a.add_i32(b).add_i32(c.add_i32(d)));
+    let sum = lanes_sum(sum);
     // SAFETY: the caller's; a block has room for its pieces and META.
     unsafe {
         match kind {
@@ -227,7 +226,15 @@ unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8) {
         meta.cast::<f32>().write(scale);
         meta.add(16).cast::<f32>().write(scale * sum as f32);
         meta.add(32).cast::<i32>().write(sum.wrapping_mul(-8));
+        meta.add(48).cast::<f32>().write(scale * first as f32);
     }
+}
+
+/// The sum of the i32 lanes.
+#[inline(always)]
+fn lanes_sum(v: V) -> i32 {
+    let add = |sum: i32, lane: &f32| sum.wrapping_add(lane.to_bits() as i32);
+    v.lanes().iter().fold(0, add)
 }
 
 /// Writes the four lanes `STEP` bytes apart.

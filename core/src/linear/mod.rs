@@ -2,6 +2,7 @@
 
 mod activations;
 mod float;
+mod k;
 mod kernels;
 mod quantized;
 #[cfg(test)]
@@ -70,6 +71,7 @@ pub unsafe fn linear(
         unsafe {
             match weight.layout() {
                 Layout::Float => float::group(weight, group, activations, m, output, scratch),
+                Layout::K(_) => k::group(weight, group, activations, m, output, scratch),
                 Layout::Nibble { min: false } => {
                     quantized::nibble_group::<false>(weight, group, activations, m, output, scratch)
                 }

@@ -112,7 +112,7 @@ unsafe fn rows_of_group<K: Kernel, const MIN: bool>(
 
 /// Scales and sums of a block of activations, a token or four.
 #[derive(Clone, Copy)]
-struct Meta {
+pub(super) struct Meta {
     scale: V,
     scaled_sum: V,
 }
@@ -120,7 +120,7 @@ struct Meta {
 /// Adds a block's dots, scaled, to the sums of four rows. Both kernels sum through this function, block after block:
 /// that is what makes their rows equal to the bit.
 #[inline(always)]
-fn fold<const MIN: bool>(sum: V, dots: V, scale: V, min: V, meta: Meta) -> V {
+pub(super) fn fold<const MIN: bool>(sum: V, dots: V, scale: V, min: V, meta: Meta) -> V {
     let sum = dots.f32_from_i32().madd(scale.mul(meta.scale), sum);
     if MIN {
         min.madd(meta.scaled_sum, sum)
@@ -286,7 +286,7 @@ const fn tile_bytes<K: Kernel, const MIN: bool>() -> usize {
 ///
 /// A vector of four rows meets one of four tokens in four turns: in turn `d`, lane `i` is row `i` by token `(i + d) % 4`.
 /// That takes a load of activations where splats would take four: each load costs a bounds check, and accumulators stay in registers.
-unsafe fn tile<K: Kernel, const MIN: bool>(
+pub(super) unsafe fn tile<K: Kernel, const MIN: bool>(
     tile: *const u8,
     x: &Activations,
     token: usize,
@@ -361,7 +361,12 @@ unsafe fn tile<K: Kernel, const MIN: bool>(
 
 impl Meta {
     #[inline(always)]
-    fn rotate(self) -> Meta {
+    pub(super) fn new(scale: V, scaled_sum: V) -> Meta {
+        Meta { scale, scaled_sum }
+    }
+
+    #[inline(always)]
+    pub(super) fn rotate(self) -> Meta {
         Meta {
             scale: self.scale.rotate(),
             scaled_sum: self.scaled_sum.rotate(),

@@ -13,10 +13,10 @@ const QUANTIZED: [DType; 5] = [
 const FLOAT: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
 /// A xorshift generator: the same numbers on every machine.
-struct Random(u64);
+pub(super) struct Random(pub u64);
 
 impl Random {
-    fn bits(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -24,14 +24,14 @@ impl Random {
     }
 
     /// Near normal, of variance 1.
-    fn normal(&mut self) -> f32 {
+    pub fn normal(&mut self) -> f32 {
         (0..4)
             .map(|_| (self.bits() >> 40) as f32 / (1 << 24) as f32 - 0.5)
             .sum::<f32>()
             * 3f32.sqrt()
     }
 
-    fn normals(&mut self, n: usize) -> Vec<f32> {
+    pub fn normals(&mut self, n: usize) -> Vec<f32> {
         (0..n).map(|_| self.normal()).collect()
     }
 }
@@ -95,7 +95,7 @@ fn dequantized(dtype: DType, src: &[u8]) -> Vec<f32> {
     out
 }
 
-fn packed(dtype: DType, rows: usize, cols: usize, src: &[u8]) -> PackedWeight {
+pub(super) fn packed(dtype: DType, rows: usize, cols: usize, src: &[u8]) -> PackedWeight {
     let mut weight = PackedWeight::new(dtype, rows, cols).unwrap();
     let row_bytes = dtype.row_bytes(cols);
     let mut row = 0;
@@ -111,7 +111,7 @@ fn packed(dtype: DType, rows: usize, cols: usize, src: &[u8]) -> PackedWeight {
     unreachable!()
 }
 
-fn run_groups(
+pub(super) fn run_groups(
     weight: &PackedWeight,
     kind: ActivationKind,
     x: &[f32],
@@ -122,7 +122,7 @@ fn run_groups(
     run_with(weight, kind, byte_dot(), x, m, bias, step)
 }
 
-fn run_with(
+pub(super) fn run_with(
     weight: &PackedWeight,
     kind: ActivationKind,
     dot: ByteDot,
@@ -166,7 +166,7 @@ fn run_with(
         .collect()
 }
 
-fn run(weight: &PackedWeight, x: &[f32], m: usize, bias: Option<&[f32]>) -> Vec<f32> {
+pub(super) fn run(weight: &PackedWeight, x: &[f32], m: usize, bias: Option<&[f32]>) -> Vec<f32> {
     run_groups(
         weight,
         weight.activation_kind(),
@@ -177,7 +177,7 @@ fn run(weight: &PackedWeight, x: &[f32], m: usize, bias: Option<&[f32]>) -> Vec<
     )
 }
 
-fn naive(w: &[f32], x: &[f32], k: usize, bias: Option<&[f32]>) -> Vec<f32> {
+pub(super) fn naive(w: &[f32], x: &[f32], k: usize, bias: Option<&[f32]>) -> Vec<f32> {
     let n = w.len() / k;
     let dot = |x: &[f32], w: &[f32]| {
         x.iter()
@@ -192,7 +192,7 @@ fn naive(w: &[f32], x: &[f32], k: usize, bias: Option<&[f32]>) -> Vec<f32> {
 }
 
 /// Squared error over squared truth.
-fn nmse(got: &[f32], truth: &[f32]) -> f64 {
+pub(super) fn nmse(got: &[f32], truth: &[f32]) -> f64 {
     assert_eq!(got.len(), truth.len());
     let square = |x: f64| x * x;
     let error: f64 = got
@@ -203,7 +203,7 @@ fn nmse(got: &[f32], truth: &[f32]) -> f64 {
     error / truth.iter().map(|t| square(f64::from(*t))).sum::<f64>()
 }
 
-fn bits(x: &[f32]) -> Vec<u32> {
+pub(super) fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
 

@@ -5,7 +5,7 @@
 //! - nibbles: 4 steps of 64 bytes; step j has columns 4j.. in the low nibbles and 16 + 4j.. in the high ones, as GGUF does;
 //! - bytes: 8 steps of 64 bytes; step j has columns 4j.., each plus 128.
 
-use super::ActivationKind;
+use super::{k, ActivationKind};
 use crate::dtype::DType;
 use crate::memory::Block;
 use crate::simd::{bf16_to_f32, f16_to_f32};
@@ -25,6 +25,8 @@ pub(super) enum Layout {
     Nibble { min: bool },
     /// Bytes, unsigned, that stand for -128..=127.
     Byte { min: bool },
+    /// Super-blocks, as [`k`] tells.
+    K(k::Shape),
 }
 
 impl Layout {
@@ -35,7 +37,7 @@ impl Layout {
             DType::Q4_1 => Some(Layout::Nibble { min: true }),
             DType::Q8_0 | DType::Q5_0 => Some(Layout::Byte { min: false }),
             DType::Q5_1 => Some(Layout::Byte { min: true }),
-            DType::I8 | DType::U8 | DType::I32 => None,
+            dtype => k::Shape::of(dtype).map(Layout::K),
         }
     }
 
@@ -49,7 +51,7 @@ impl Layout {
     /// Steps of 64 bytes in a block.
     fn steps(self) -> usize {
         match self {
-            Layout::Float => 0,
+            Layout::Float | Layout::K(_) => 0,
             Layout::Nibble { .. } => 4,
             Layout::Byte { .. } => 8,
         }
@@ -85,6 +87,7 @@ impl PackedWeight {
         }
         let group_bytes = match layout {
             Layout::Float => cols.checked_mul(GROUP * bytes)?,
+            Layout::K(shape) => (cols / k::SUPER).checked_mul(shape.super_bytes())?,
             _ => (cols / BLOCK).checked_mul(layout.block_bytes())?,
         };
         let total = rows.div_ceil(GROUP).checked_mul(group_bytes)?;
@@ -116,6 +119,7 @@ impl PackedWeight {
                 unsafe { std::slice::from_raw_parts_mut(self.group(group).cast_mut(), size) };
             match self.layout {
                 Layout::Float => pack_float(packed, lane, bytes, self.dtype.block().1),
+                Layout::K(shape) => k::pack(self.dtype, shape, packed, lane, bytes),
                 _ => self.pack_blocks(packed, lane, bytes),
             }
         }
@@ -169,6 +173,7 @@ impl PackedWeight {
                     };
                 }
             }
+            Layout::K(shape) => k::row(shape, packed, lane, &mut out[..self.cols]),
             layout => {
                 for (b, out) in out[..self.cols].chunks_exact_mut(BLOCK).enumerate() {
                     let at = b * layout.block_bytes();
@@ -230,7 +235,7 @@ impl PackedWeight {
     pub fn activation_kind(&self) -> ActivationKind {
         match self.layout {
             Layout::Float => ActivationKind::F32,
-            Layout::Nibble { .. } => ActivationKind::of_nibbles(),
+            Layout::Nibble { .. } | Layout::K(_) => ActivationKind::of_nibbles(),
             Layout::Byte { .. } => ActivationKind::of_bytes(),
         }
     }
@@ -248,6 +253,9 @@ impl PackedWeight {
                     self.cols * GROUP * 4
                 };
                 super::float::interleaved_bytes(m, self.cols) + wide
+            }
+            Layout::K(shape) => {
+                self.cols / BLOCK * k::tile_block_bytes(shape, self.activation_kind())
             }
             _ => {
                 let block =
@@ -278,7 +286,7 @@ impl ActivationKind {
     pub fn of(dtype: DType) -> Option<ActivationKind> {
         Some(match Layout::of(dtype)? {
             Layout::Float => ActivationKind::F32,
-            Layout::Nibble { .. } => ActivationKind::of_nibbles(),
+            Layout::Nibble { .. } | Layout::K(_) => ActivationKind::of_nibbles(),
             Layout::Byte { .. } => ActivationKind::of_bytes(),
         })
     }

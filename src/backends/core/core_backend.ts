@@ -7,7 +7,7 @@ import { BackendError, InvalidArgumentError, OutOfBoundsError } from "../../erro
 import type { OpName } from "../../program/ops.ts";
 import { plan } from "../../program/plan.ts";
 import type { Program } from "../../program/program.ts";
-import type { DType } from "../../tensor/dtype.ts";
+import { type DType, DTYPE_NAMES } from "../../tensor/dtype.ts";
 import type {
   Backend,
   BackendName,
@@ -30,7 +30,7 @@ import { upload, type Uploader, weightBytes } from "./upload.ts";
 /** Dtypes of what is not a weight or a cache. */
 const DENSE: readonly DType[] = ["f32", "i32"];
 /** Dtypes of packed weights. */
-const WEIGHTS: readonly DType[] = ["f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"];
+const WEIGHTS: readonly DType[] = DTYPE_NAMES;
 
 /** What ops take beyond dense F32 and I32. */
 const MORE_DTYPES: Partial<Record<OpName, readonly DType[]>> = {

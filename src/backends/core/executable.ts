@@ -11,6 +11,7 @@ import type { StepRecord } from "../../program/step.ts";
 import type { Bindings, Executable, OpTimes } from "../backend.ts";
 import { coreError } from "./abi.ts";
 import { CoreBuffer, CoreWeight, type Ledger } from "./ledger.ts";
+import { heldProgram } from "./held.ts";
 import type { Runnable, Runner } from "./runner.ts";
 import type { Uploader } from "./upload.ts";
 
@@ -106,7 +107,7 @@ function create(
 ): number {
   const addresses = resolve(ledger, plan, bindings);
   const what = `the Program ${plan.program.name}`;
-  const blob = encode(plan);
+  const blob = encode({ ...plan, program: heldProgram(plan.program) });
   const table = new BigUint64Array(addresses.map(BigInt));
   const staging = ledger.alloc(blob.length + 8 + table.byteLength, what);
   try {

@@ -6,10 +6,11 @@
  */
 import { InvalidArgumentError, OutOfMemoryError, ShapeError } from "../../errors.ts";
 import { byteLength, type DType, DTYPES } from "../../tensor/dtype.ts";
-import { dequantize, quantize } from "../../tensor/quantize.ts";
+import { dequantize, transcode } from "../../tensor/quantize.ts";
 import { checkBlocks, elementCount } from "../../tensor/shape.ts";
 import type { WeightSource, WeightSpec } from "../backend.ts";
 import { type CoreAbi, coreError } from "./abi.ts";
+import { heldDType } from "./held.ts";
 import { CoreWeight, type Ledger } from "./ledger.ts";
 
 /** About how many bytes go through at once. */
@@ -41,7 +42,7 @@ export function weightBytes(abi: CoreAbi, spec: WeightSpec): number {
   if (spec.layout === "plain") return 4 * elementCount(spec.shape);
   const [rows, columns] = matrix(spec);
   // Of one group, because a 32-bit core cannot tell more bytes than it can have.
-  const bytes = abi.weightBytes(DTYPES[spec.dtype].code, GROUP_ROWS, columns);
+  const bytes = abi.weightBytes(DTYPES[heldDType(spec.dtype)].code, GROUP_ROWS, columns);
   if (bytes === 0) throw new InvalidArgumentError(`weight ${spec.name}: ${spec.dtype} cannot be packed`);
   return bytes * Math.ceil(rows / GROUP_ROWS);
 }
@@ -82,7 +83,7 @@ function create({ name, abi, ledger }: Uploader, spec: WeightSpec): CoreWeight {
     return ledger.hold(new CoreWeight(spec, address, bytes));
   }
   const [rows, columns] = matrix(spec);
-  const handle = abi.weightCreate(DTYPES[spec.dtype].code, rows, columns);
+  const handle = abi.weightCreate(DTYPES[heldDType(spec.dtype)].code, rows, columns);
   if (handle === 0) throw coreError(abi, { backend: name, what, required: bytes, available });
   return ledger.hold(new CoreWeight(spec, handle, bytes));
 }
@@ -106,7 +107,7 @@ function* chunks(spec: WeightSpec, stored: DType): Generator<Chunk> {
   const rows = columns === 0 ? 0 : elementCount(spec.shape) / columns;
   const rowBytes = byteLength(stored, columns);
   // Where rows are converted, what they are converted through is F32.
-  const widest = stored === spec.dtype ? rowBytes : 4 * columns;
+  const widest = stored === heldDType(spec.dtype) ? rowBytes : 4 * columns;
   const step = Math.max(1, Math.floor(CHUNK_BYTES / widest / GROUP_ROWS)) * GROUP_ROWS;
   for (let row = 0; row < rows; row += step) {
     const count = Math.min(step, rows - row);
@@ -164,7 +165,7 @@ async function packRows(
   source: WeightSource,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { dtype } = weight.spec;
+  const dtype = heldDType(weight.spec.dtype);
   const what = `weight ${weight.spec.name}`;
   const all = [...chunks(weight.spec, source.dtype)];
   // The first chunk is the largest.
@@ -178,7 +179,7 @@ async function packRows(
       else {
         const stored = new Uint8Array(chunk.bytes);
         await readTo(source, chunk, () => stored);
-        place().set(quantize(dtype, dequantize(source.dtype, stored, new Float32Array(chunk.elements))));
+        place().set(transcode(source.dtype, dtype, stored));
       }
       if (abi.weightWrite(weight.address, chunk.row, staging.address, bytes) !== 0) {
         throw coreError(abi, { backend: name, what, available: ledger.available });

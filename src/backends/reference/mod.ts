@@ -8,7 +8,7 @@ import { InvalidArgumentError, OutOfMemoryError } from "../../errors.ts";
 import type { OpName } from "../../program/ops.ts";
 import { plan } from "../../program/plan.ts";
 import type { Program } from "../../program/program.ts";
-import type { DType } from "../../tensor/dtype.ts";
+import { type DType, DTYPE_NAMES } from "../../tensor/dtype.ts";
 import type {
   Backend,
   Bindings,
@@ -33,9 +33,7 @@ export interface ReferenceOptions {
 }
 
 /** Dtypes that a kernel may meet; a weight of any of them is widened row by row. */
-const DTYPES_READ: ReadonlySet<DType> = new Set<DType>(
-  ["f32", "f16", "bf16", "i32", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"],
-);
+const DTYPES_READ: ReadonlySet<DType> = new Set(DTYPE_NAMES);
 
 /**
  * Makes a reference backend.

@@ -5,7 +5,7 @@
  */
 import { ShapeError } from "../../errors.ts";
 import { byteLength, type DType } from "../../tensor/dtype.ts";
-import { dequantize, quantize } from "../../tensor/quantize.ts";
+import { transcode } from "../../tensor/quantize.ts";
 import { checkBlocks, elementCount } from "../../tensor/shape.ts";
 import type { WeightHandle, WeightSource, WeightSpec } from "../backend.ts";
 import { HostTensor } from "./host_tensor.ts";
@@ -68,6 +68,5 @@ export async function readWeight(
 }
 
 function convert(bytes: Uint8Array, from: DType, to: DType, elements: number): Uint8Array {
-  if (from === to) return bytes;
-  return quantize(to, dequantize(from, bytes, new Float32Array(elements)));
+  return transcode(from, to, bytes.subarray(0, byteLength(from, elements)));
 }

@@ -5,7 +5,7 @@
  */
 import { ShapeError } from "../../errors.ts";
 import { byteLength, DTYPES, isQuantized } from "../../tensor/dtype.ts";
-import { dequantize, quantize } from "../../tensor/quantize.ts";
+import { transcode } from "../../tensor/quantize.ts";
 import { checkBlocks, elementCount } from "../../tensor/shape.ts";
 import type { WeightSource, WeightSpec } from "../backend.ts";
 import { type DeviceMemory, roundUp } from "./memory.ts";
@@ -47,9 +47,7 @@ export async function uploadWeight(
         byteLength(source.dtype, start),
         byteLength(source.dtype, count),
       );
-      const bytes = source.dtype === dtype
-        ? stored
-        : quantize(dtype, dequantize(source.dtype, stored, new Float32Array(count)));
+      const bytes = transcode(source.dtype, dtype, stored);
       if (isQuantized(dtype)) {
         const { quants, scales } = splitBlocks(dtype, bytes);
         const block = start / DTYPES[dtype].blockSize;

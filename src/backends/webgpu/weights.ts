@@ -8,6 +8,7 @@
  * @module
  */
 import { byteLength, type DType, DTYPES } from "../../tensor/dtype.ts";
+import { TRANSCODED, TRANSCODED_K } from "../../tensor/quant/transcode.ts";
 import { elementCount } from "../../tensor/shape.ts";
 import type { WeightHandle, WeightSpec } from "../backend.ts";
 
@@ -28,6 +29,8 @@ interface BlockParts {
   readonly quants: number;
 }
 
+const PLAIN: readonly DType[] = ["f32", "f16", "bf16"];
+
 const BLOCKS: Partial<Record<DType, BlockParts>> = {
   q8_0: { scale: 2, fifth: 0, quants: 32 },
   q4_0: { scale: 2, fifth: 0, quants: 16 },
@@ -38,12 +41,13 @@ const BLOCKS: Partial<Record<DType, BlockParts>> = {
 
 /** Whether `linear` and `embed` can read weights of this dtype. */
 export function isPackable(dtype: DType): boolean {
-  return dtype === "f32" || dtype === "f16" || dtype === "bf16" || dtype in BLOCKS;
+  return PLAIN.includes(dtype) || dtype in BLOCKS || dtype in TRANSCODED || dtype in TRANSCODED_K;
 }
 
-/** Dtype in which a weight is held: a plain one is always F32. */
+/** Dtype in which a weight is held: a plain one is F32, a packed one what the shaders have a case for. */
 export function heldDType(spec: Pick<WeightSpec, "dtype" | "layout">): DType {
-  return spec.layout === "plain" && spec.dtype !== "i32" ? "f32" : spec.dtype;
+  if (spec.layout === "plain") return spec.dtype === "i32" ? "i32" : "f32";
+  return TRANSCODED[spec.dtype] ?? TRANSCODED_K[spec.dtype] ?? spec.dtype;
 }
 
 /** Layout of so many elements. */

@@ -6,6 +6,7 @@ import { expertCases } from "./experts.ts";
 import { layerCases } from "./layer.ts";
 import { linearCases, matmulCases } from "./matmul.ts";
 import { normCases } from "./norms.ts";
+import { quantCases } from "./quants.ts";
 import { reductionCases } from "./reductions.ts";
 import { ropeCases } from "./rope.ts";
 import { rowCases } from "./rows.ts";
@@ -19,6 +20,7 @@ export const CASE_FAMILIES: CaseFamilies = {
   linear: linearCases,
   experts: expertCases,
   rows: rowCases,
+  quants: quantCases,
   rope: ropeCases,
   attention: attentionCases,
   layers: layerCases,

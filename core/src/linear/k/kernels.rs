@@ -1,0 +1,550 @@
+//! K-quants by 8-bit activations: exact integer dots of the columns that share a scale, summed in F32 one after another.
+//!
+//! A quant is at most 63, so that bytes meet bytes wherever the machine has a dot of bytes, and a zero point is a minimum like any other.
+
+use super::{Shape, INTEGERS, SUPER};
+use crate::dtype::DType;
+use crate::linear::activations::{FOUR, META};
+use crate::linear::kernels::{NibblesByBytes, NibblesByQuads, NibblesByWords};
+use crate::linear::quantized::{self, fold, Meta};
+use crate::linear::weight::BLOCK;
+use crate::linear::{singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF};
+use crate::simd::{ByteDot, Vector, WidenF16, BYTE_DOT, LANES, V};
+
+/// Whether the build has kernels of bytes, and of words; tests have both.
+const BYTES: bool = BYTE_DOT || cfg!(test);
+const WORDS: bool = !BYTE_DOT || cfg!(test);
+
+/// Vectors of four rows that make a group.
+const QUADS: usize = GROUP / LANES;
+/// Blocks of a super-block.
+const BLOCKS: usize = SUPER / BLOCK;
+
+const Q2: Shape = shape(DType::Q2_K);
+const Q3: Shape = shape(DType::Q3_K);
+const Q4: Shape = shape(DType::Q4_K);
+const Q5: Shape = shape(DType::Q5_K);
+const Q6: Shape = shape(DType::Q6_K);
+
+const fn shape(dtype: DType) -> Shape {
+    match Shape::of(dtype) {
+        Some(shape) => shape,
+        None => panic!("it is no K-quant"),
+    }
+}
+
+/// A K-quant that kernels are made for.
+trait Quant {
+    const SHAPE: Shape;
+}
+
+macro_rules! quants {
+    ($($name:ident = $shape:ident),*) => {$(
+        struct $name;
+        impl Quant for $name {
+            const SHAPE: Shape = $shape;
+        }
+    )*};
+}
+quants!(Q2K = Q2, Q3K = Q3, Q4K = Q4, Q5K = Q5, Q6K = Q6);
+
+/// How quartets of quants meet those of activations.
+trait Dot {
+    /// Four columns of activations, of a token splat or of four tokens.
+    type Quartet: Copy;
+    /// Pieces of activations that make a quartet.
+    const PIECES: usize;
+    /// Reads a quartet with `load` from its first piece.
+    fn quartet(load: impl Fn(usize) -> V) -> Self::Quartet;
+    fn rotate(values: Self::Quartet) -> Self::Quartet;
+    /// Adds the products of two quartets.
+    fn two(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V;
+    /// Quants, which are bytes, as they meet activations.
+    fn widen(quants: V) -> Self::Quartet;
+}
+
+/// Bytes, by the dot of two: sums of four products of 63 * 127 fit in i16.
+struct ByPairs;
+
+impl Dot for ByPairs {
+    type Quartet = V;
+    const PIECES: usize = 1;
+    #[inline(always)]
+    fn quartet(load: impl Fn(usize) -> V) -> V {
+        load(0)
+    }
+    #[inline(always)]
+    fn rotate(values: V) -> V {
+        values.rotate()
+    }
+    #[inline(always)]
+    fn two(sum: V, values: [V; 2], quants: [V; 2]) -> V {
+        let pairs = values[0].dot_i8_u7(quants[0]);
+        sum.add_i32(pairs.add_i16(values[1].dot_i8_u7(quants[1])).pairs_i16())
+    }
+    #[inline(always)]
+    fn widen(quants: V) -> V {
+        quants
+    }
+}
+
+/// Bytes, where the dot of four is one instruction.
+struct ByQuads;
+
+impl Dot for ByQuads {
+    type Quartet = V;
+    const PIECES: usize = 1;
+    #[inline(always)]
+    fn quartet(load: impl Fn(usize) -> V) -> V {
+        load(0)
+    }
+    #[inline(always)]
+    fn rotate(values: V) -> V {
+        values.rotate()
+    }
+    #[inline(always)]
+    fn two(sum: V, values: [V; 2], quants: [V; 2]) -> V {
+        let sum = values[0].dot_i8_u7_add(quants[0], sum);
+        values[1].dot_i8_u7_add(quants[1], sum)
+    }
+    #[inline(always)]
+    fn widen(quants: V) -> V {
+        quants
+    }
+}
+
+/// Words, for machines without a dot of bytes: columns 0 and 2, then 1 and 3.
+struct ByWords;
+
+impl Dot for ByWords {
+    type Quartet = [V; 2];
+    const PIECES: usize = 2;
+    #[inline(always)]
+    fn quartet(load: impl Fn(usize) -> V) -> [V; 2] {
+        [load(0), load(1)]
+    }
+    #[inline(always)]
+    fn rotate(values: [V; 2]) -> [V; 2] {
+        values.map(V::rotate)
+    }
+    #[inline(always)]
+    fn two(mut sum: V, values: [[V; 2]; 2], quants: [[V; 2]; 2]) -> V {
+        for (values, quants) in values.into_iter().zip(quants) {
+            sum = sum.add_i32(values[0].dot_i16(quants[0]));
+            sum = sum.add_i32(values[1].dot_i16(quants[1]));
+        }
+        sum
+    }
+    #[inline(always)]
+    fn widen(quants: V) -> [V; 2] {
+        [quants.and(V::splat_i32(0x00ff_00ff)), quants.shr_u16::<8>()]
+    }
+}
+
+/// Bytes of a block of 16 rows unpacked to a tile.
+pub fn tile_block_bytes(shape: Shape, kind: ActivationKind) -> usize {
+    let vectors = if kind == ActivationKind::I8 { 8 } else { 16 };
+    QUADS * 16 * (vectors + 2 * scales(shape))
+}
+
+/// Scales of a block.
+const fn scales(shape: Shape) -> usize {
+    1 + shape.halves as usize
+}
+
+/// Calls a function for the quant of a dtype.
+macro_rules! for_quant {
+    ($dtype:expr, $function:ident $(, $dot:ident)?; $($argument:expr),*) => {
+        match $dtype {
+            DType::Q2_K => $function::<Q2K $(, $dot)?>($($argument),*),
+            DType::Q3_K => $function::<Q3K $(, $dot)?>($($argument),*),
+            DType::Q4_K => $function::<Q4K $(, $dot)?>($($argument),*),
+            DType::Q5_K => $function::<Q5K $(, $dot)?>($($argument),*),
+            _ => $function::<Q6K $(, $dot)?>($($argument),*),
+        }
+    };
+}
+
+/// The rows of one group for all tokens.
+/// # Safety
+/// As [`crate::linear::linear`].
+#[inline(never)]
+pub unsafe fn group(
+    weight: &PackedWeight,
+    group: usize,
+    x: &Activations,
+    m: usize,
+    output: Output,
+    scratch: *mut u8,
+) {
+    let (packed, row) = (weight.group(group), group * GROUP);
+    let (tiled, dtype) = (m - singles(m), weight.dtype());
+    let words = x.kind == ActivationKind::I16;
+    // SAFETY: the caller's.
+    unsafe {
+        for token in tiled..m {
+            match x.kind {
+                ActivationKind::I8 if BYTES => {
+                    for_quant!(dtype, vector, ByPairs; packed, x, token, row, output)
+                }
+                ActivationKind::I16 if WORDS => {
+                    for_quant!(dtype, vector, ByWords; packed, x, token, row, output)
+                }
+                _ => unreachable!("activations of another kind"),
+            }
+        }
+        if tiled > 0 {
+            for_quant!(dtype, unpack; packed, x.k / SUPER, words, scratch);
+        }
+        for token in (0..tiled).step_by(FOUR) {
+            let tokens = (m - token).min(FOUR);
+            tile_of(dtype, scratch, x, token, tokens, row, output);
+        }
+    }
+}
+
+/// A tile of whatever kernel the machine has. Nibbles with one scale for a block make the tiles of Q4_1.
+unsafe fn tile_of(
+    dtype: DType,
+    from: *const u8,
+    x: &Activations,
+    token: usize,
+    tokens: usize,
+    row: usize,
+    output: Output,
+) {
+    let scales = 1 + usize::from(!matches!(dtype, DType::Q4_K | DType::Q5_K));
+    let nibbles = dtype == DType::Q4_K;
+    // SAFETY: the caller's.
+    unsafe {
+        match (x.kind, x.dot) {
+            (ActivationKind::I8, ByteDot::Unsigned | ByteDot::Signed) if BYTES => {
+                if nibbles {
+                    quantized::tile::<NibblesByQuads<true>, true>(
+                        from, x, token, tokens, row, output,
+                    )
+                } else {
+                    tile::<ByQuads>(from, x, token, tokens, row, output, scales)
+                }
+            }
+            (ActivationKind::I8, _) if BYTES => {
+                if nibbles {
+                    quantized::tile::<NibblesByBytes<true>, true>(
+                        from, x, token, tokens, row, output,
+                    )
+                } else {
+                    tile::<ByPairs>(from, x, token, tokens, row, output, scales)
+                }
+            }
+            _ if WORDS => {
+                if nibbles {
+                    quantized::tile::<NibblesByWords<true>, true>(
+                        from, x, token, tokens, row, output,
+                    )
+                } else {
+                    tile::<ByWords>(from, x, token, tokens, row, output, scales)
+                }
+            }
+            _ => unreachable!("activations of another kind"),
+        }
+    }
+}
+
+/// Moves bits from place `from` of a byte to place `to`; bits of neighbours come along.
+#[inline(always)]
+fn shift(v: V, from: usize, to: usize) -> V {
+    match from as i32 - to as i32 {
+        0 => v,
+        1 => v.shr_u16::<1>(),
+        2 => v.shr_u16::<2>(),
+        3 => v.shr_u16::<3>(),
+        4 => v.shr_u16::<4>(),
+        5 => v.shr_u16::<5>(),
+        6 => v.shr_u16::<6>(),
+        -1 => v.shl_i16::<1>(),
+        -2 => v.shl_i16::<2>(),
+        -3 => v.shl_i16::<3>(),
+        _ => v.shl_i16::<4>(),
+    }
+}
+
+/// Which quartet of a block is quartet `i` of a half in one of two steps.
+#[inline(always)]
+const fn place(shape: Shape, step: usize, half: usize, i: usize) -> usize {
+    if shape.low == 4 {
+        4 * half + 2 * step + i
+    } else {
+        4 * half + 2 * i + step
+    }
+}
+
+/// Half of the quants of four rows of a block, as bytes: two quartets of each half.
+/// # Safety
+/// `planes` must be those of a block.
+#[inline(always)]
+unsafe fn quants<Q: Quant>(planes: *const u8, r: usize, step: usize) -> [[V; 2]; 2] {
+    let shape = Q::SHAPE;
+    // SAFETY: the caller's.
+    let load =
+        |at: usize, source: usize| unsafe { V::load(planes.add(at + (source * QUADS + r) * 16)) };
+    let mask =
+        |bits: usize, to: usize| V::splat_i32((0x0101_0101 * ((1_u32 << bits) - 1) << to) as i32);
+    std::array::from_fn(|half| {
+        std::array::from_fn(|i| {
+            let place = place(shape, step, half, i);
+            let low = load(0, place % shape.low);
+            let low = shift(low, place / shape.low * shape.low, 0).and(mask(shape.low, 0));
+            if shape.high == 0 {
+                return low;
+            }
+            let high = load(shape.low * GROUP * 4, place % shape.high);
+            let from = place / shape.high * shape.high;
+            low.or(shift(high, from, shape.low).and(mask(shape.high, shape.low)))
+        })
+    })
+}
+
+/// Scale and minimum of a half of a block of four rows.
+/// # Safety
+/// `integers` must be those of a block.
+#[inline(always)]
+unsafe fn scale_and_min<Q: Quant>(
+    integers: *const u8,
+    half: usize,
+    r: usize,
+    d: V,
+    d_min: V,
+) -> (V, V) {
+    let shape = Q::SHAPE;
+    // SAFETY: the caller's.
+    let byte = |vector: usize| unsafe {
+        let bytes = V::load(integers.add(vector * GROUP));
+        match r {
+            0 => bytes.and(V::splat_i32(0xff)),
+            1 => bytes.shr_u32::<8>().and(V::splat_i32(0xff)),
+            2 => bytes.shr_u32::<16>().and(V::splat_i32(0xff)),
+            _ => bytes.shr_u32::<24>(),
+        }
+    };
+    let float = |integer: V| integer.f32_from_i32();
+    if !shape.halves {
+        return (float(byte(0)).mul(d), float(byte(1)).mul(d_min));
+    }
+    let byte = byte(half);
+    if shape.min {
+        let (scale, min) = (byte.and(V::splat_i32(15)), byte.shr_u32::<4>());
+        return (float(scale).mul(d), float(min).mul(d_min));
+    }
+    let scale = float(byte.sub_i32(V::splat_i32(128))).mul(d);
+    (scale, scale.mul(V::splat(-f32::from(shape.zero()))))
+}
+
+/// Scales and minima of a super-block.
+/// # Safety
+/// `header` must be one's start.
+#[inline(always)]
+unsafe fn super_scales<Q: Quant>(header: *const u8) -> ([V; QUADS], [V; QUADS]) {
+    let widen = WidenF16::new();
+    // SAFETY: the caller's.
+    let load = |r: usize| unsafe { widen.of(V::load_i16x4(header.add(r * 8))) };
+    let d = std::array::from_fn(load);
+    let min = |r: usize| {
+        if Q::SHAPE.min {
+            load(QUADS + r)
+        } else {
+            V::zero()
+        }
+    };
+    (d, std::array::from_fn(min))
+}
+
+/// What the activations of a block's halves, or of all of it, are scaled by.
+#[inline(always)]
+fn metas(load: impl Fn(usize) -> V, halves: bool) -> [Meta; 2] {
+    let (scale, total) = (load(0), load(16));
+    if !halves {
+        return [Meta::new(scale, total); 2];
+    }
+    let first = load(48);
+    [Meta::new(scale, first), Meta::new(scale, total.sub(first))]
+}
+
+/// One token: all 16 rows at once, unpacked in registers.
+#[inline(never)]
+unsafe fn vector<Q: Quant, D: Dot>(
+    packed: *const u8,
+    x: &Activations,
+    token: usize,
+    row: usize,
+    output: Output,
+) {
+    let shape = Q::SHAPE;
+    let mut sums = [V::zero(); QUADS];
+    // SAFETY: the group has `k / 256` super-blocks, and so has the row of activations.
+    unsafe {
+        let (mut w, mut a) = (packed, x.four(token).add(token % FOUR * 4));
+        for _ in 0..x.k / SUPER {
+            let (d, d_min) = super_scales::<Q>(w);
+            w = w.add(shape.header());
+            for _ in 0..BLOCKS {
+                let mut dots = [[V::zero(); QUADS]; 2];
+                for step in 0..2 {
+                    let values: [[D::Quartet; 2]; 2] = std::array::from_fn(|half| {
+                        std::array::from_fn(|i| {
+                            let from = a.add(16 * D::PIECES * place(shape, step, half, i));
+                            D::quartet(|piece| V::load32_splat(from.add(16 * piece)))
+                        })
+                    });
+                    for r in 0..QUADS {
+                        let quants = quants::<Q>(w.add(INTEGERS), r, step);
+                        for half in 0..2 {
+                            let dot = &mut dots[half * usize::from(shape.halves)][r];
+                            *dot = D::two(*dot, values[half], quants[half].map(D::widen));
+                        }
+                    }
+                }
+                let meta = a.add(16 * 8 * D::PIECES);
+                let metas = metas(|at| V::load32_splat(meta.add(at)), shape.halves);
+                for half in 0..scales(shape) {
+                    for r in 0..QUADS {
+                        let (scale, min) = scale_and_min::<Q>(w, half, r, d[r], d_min[r]);
+                        sums[r] = fold::<true>(sums[r], dots[half][r], scale, min, metas[half]);
+                    }
+                }
+                w = w.add(shape.block_bytes());
+                a = meta.add(META);
+            }
+        }
+        for (r, sum) in sums.into_iter().enumerate() {
+            output.write(token, row + r * LANES, sum);
+        }
+    }
+}
+
+/// Unpacks a group to two halves of 8 rows; of each its blocks: for each scale the F32 scales, the minima, then the vectors in
+/// order of the columns, two quads each.
+#[inline(never)]
+unsafe fn unpack<Q: Quant>(packed: *const u8, supers: usize, words: bool, tile: *mut u8) {
+    let shape = Q::SHAPE;
+    let count = scales(shape);
+    let pieces = 1 + usize::from(words);
+    let part = 64 + 32 * 8 * pieces / count;
+    // Known at run time only, so that the loops below are not unrolled.
+    let quads = std::hint::black_box(QUADS);
+    for n in 0..supers {
+        // SAFETY: the group has that many super-blocks, and the tile room for them.
+        unsafe {
+            let from = packed.add(n * shape.super_bytes());
+            let (d, d_min) = super_scales::<Q>(from);
+            for b in 0..BLOCKS {
+                let block = from.add(shape.header() + b * shape.block_bytes());
+                let place_of = |r: usize| {
+                    let at = r / 2 * supers * BLOCKS + n * BLOCKS + b;
+                    tile.add(at * part * count + r % 2 * 16)
+                };
+                for half in 0..count {
+                    for r in 0..QUADS {
+                        let (scale, min) = scale_and_min::<Q>(block, half, r, d[r], d_min[r]);
+                        scale.store(place_of(r).add(half * part));
+                        min.store(place_of(r).add(half * part + 32));
+                    }
+                }
+                for r in 0..quads {
+                    for step in 0..2 {
+                        let quants = quants::<Q>(block.add(INTEGERS), r, step);
+                        for half in 0..2 {
+                            for i in 0..2 {
+                                let place = place(shape, step, half, i);
+                                // Past the scales of this half and of those before it.
+                                let scales = 64 * (1 + place / 4 * (count - 1));
+                                let to = place_of(r).add(scales + 32 * pieces * place);
+                                store(quants[half][i], words, to);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Writes a quartet of quants as they meet activations, the pieces 32 bytes apart.
+#[inline(always)]
+unsafe fn store(quants: V, words: bool, to: *mut u8) {
+    // SAFETY: the caller's.
+    unsafe {
+        if !words {
+            quants.store(to);
+            return;
+        }
+        for (piece, words) in ByWords::widen(quants).into_iter().enumerate() {
+            words.store(to.add(32 * piece));
+        }
+    }
+}
+
+/// Up to four tokens by 16 rows, 8 at a time, in turns as in [`quantized::tile`]; a block has one scale or two.
+#[inline(never)]
+unsafe fn tile<D: Dot>(
+    tile: *const u8,
+    x: &Activations,
+    token: usize,
+    tokens: usize,
+    row: usize,
+    output: Output,
+    scales: usize,
+) {
+    let blocks = x.k / BLOCK;
+    // Two quartets at a time; the counts are known at run time only, so that no loop is unrolled.
+    let steps = x.pieces / D::PIECES / 2 / scales;
+    let part = 64 + 64 * steps * D::PIECES;
+    for half in 0..2 {
+        let mut sums = [[V::zero(); 2]; FOUR];
+        // SAFETY: the tile has two halves of `blocks` blocks, and the tokens are there.
+        unsafe {
+            let mut w = tile.add(half * blocks * scales * part);
+            let mut a = x.four(token);
+            for _ in 0..blocks {
+                let meta = a.add(16 * x.pieces);
+                let metas = metas(|at| V::load(meta.add(at)), scales == 2);
+                for mut meta in metas.into_iter().take(scales) {
+                    let mut dots = [[V::zero(); 2]; FOUR];
+                    let mut quants = w.add(64);
+                    for _ in 0..steps {
+                        let load = |p: *const u8, at: usize, step: usize| {
+                            D::quartet(|piece| V::load(p.add((at * D::PIECES + piece) * step)))
+                        };
+                        let mut values = [load(a, 0, 16), load(a, 1, 16)];
+                        let low = [load(quants, 0, 32), load(quants, 1, 32)];
+                        let high = [load(quants.add(16), 0, 32), load(quants.add(16), 1, 32)];
+                        for dots in &mut dots {
+                            dots[0] = D::two(dots[0], values, low);
+                            dots[1] = D::two(dots[1], values, high);
+                            values = values.map(D::rotate);
+                        }
+                        quants = quants.add(64 * D::PIECES);
+                        a = a.add(32 * D::PIECES);
+                    }
+                    for turn in 0..FOUR {
+                        for r in 0..2 {
+                            let (scale, min) =
+                                (V::load(w.add(16 * r)), V::load(w.add(32 + 16 * r)));
+                            sums[turn][r] =
+                                fold::<true>(sums[turn][r], dots[turn][r], scale, min, meta);
+                        }
+                        meta = meta.rotate();
+                    }
+                    w = w.add(part);
+                }
+                a = meta.add(META);
+            }
+            for r in 0..2 {
+                let turns = sums.map(|sums| sums[r]);
+                for t in 0..tokens {
+                    let first = row + half * HALF + r * LANES;
+                    output.write(token + t, first, V::of_turns(turns, t));
+                }
+            }
+        }
+    }
+}
