@@ -108,7 +108,6 @@ async function build(
         `-Ctarget-feature=${targetFeatures},${NO_REFERENCES}`,
         "-Zlocation-detail=none",
         `--remap-path-prefix=${cargoHome}=/cargo`,
-        `--remap-path-prefix=${root}=/llmforge`,
         ...linkArgs.map((argument) => `-Clink-arg=${argument}`),
       ].join(" "),
     };
