@@ -31,7 +31,7 @@ export async function modelTokenizer(file: ModelFile): Promise<Tokenizer | undef
   }
   if (metadata["tokenizer.ggml.model"] === undefined) return undefined;
   const { ggufTokenizer } = await import("./tokenizer/gguf.ts");
-  return ggufTokenizer(metadata);
+  return ggufTokenizer(metadata, file.packedStrings);
 }
 
 /** The sampling that a model's files recommend; empty (greedy) where they recommend none. */

@@ -7,7 +7,7 @@
 import { InvalidFileError, UnknownDTypeError } from "../errors.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { Cursor, NeedMoreBytes } from "./gguf_cursor.ts";
-import { readMetadata } from "./gguf_metadata.ts";
+import { type Metadata, readMetadata } from "./gguf_metadata.ts";
 import { GGUF_DTYPES, GGUF_OTHER_TYPES } from "./gguf_types.ts";
 import { checkLayout, MAX_DIMENSIONS, tensorBytes } from "./layout.ts";
 import type { MetadataValue, ModelFile, TensorInfo } from "./model_file.ts";
@@ -22,8 +22,7 @@ const MAX_HEADER = 256 * 1024 * 1024;
 const DEFAULT_ALIGNMENT = 32;
 
 /** What the header says. */
-interface Header {
-  readonly metadata: Record<string, MetadataValue>;
+interface Header extends Metadata {
   readonly tensors: Map<string, TensorInfo>;
 }
 
@@ -39,13 +38,12 @@ export function isGguf(head: Uint8Array): boolean {
  */
 export async function openGguf(source: ByteSource): Promise<ModelFile> {
   try {
-    const { metadata, tensors } = await readHeader(source);
+    const header = await readHeader(source);
     return {
       format: "gguf",
       name: source.name,
       bytes: source.size,
-      metadata,
-      tensors,
+      ...header,
       close: () => source.close(),
     };
   } catch (error) {
@@ -90,7 +88,7 @@ function parseHeader(cursor: Cursor, source: ByteSource): Header {
   // A tensor is at least: name length, dimension count, type, offset. A pair is at least: key length, type, a byte.
   const tensorCount = cursor.count("tensors", 8 + 4 + 4 + 8);
   const pairCount = cursor.count("metadata pairs", 8 + 4 + 1);
-  const metadata = readMetadata(cursor, pairCount);
+  const { metadata, packedStrings } = readMetadata(cursor, pairCount);
   refuseSplit(cursor, metadata);
   const alignment = alignmentOf(cursor, metadata);
 
@@ -104,7 +102,7 @@ function parseHeader(cursor: Cursor, source: ByteSource): Header {
     tensors.set(tensor.name, { ...tensor, offset: dataStart + tensor.offset, source });
   }
   checkLayout(tensors.values(), source.name, source.size);
-  return { metadata, tensors };
+  return { metadata, packedStrings, tensors };
 }
 
 function checkVersion(cursor: Cursor): void {
