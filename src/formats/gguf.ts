@@ -12,8 +12,11 @@ import { GGUF_DTYPES, GGUF_OTHER_TYPES } from "./gguf_types.ts";
 import { checkLayout, MAX_DIMENSIONS, tensorBytes } from "./layout.ts";
 import type { MetadataValue, ModelFile, TensorInfo } from "./model_file.ts";
 
-/** Bytes of the first piece of the header; each further one doubles what there is. */
-const FIRST_PIECE = 256 * 1024;
+/**
+ * Bytes of the first piece of the header: enough for a vocabulary of 50,000, because pieces that were too short stay in
+ * memory as garbage for as long as the weights load. Each further one doubles what there is.
+ */
+const FIRST_PIECE = 2 * 1024 * 1024;
 
 /** A longer header than this is damage: the largest vocabularies take about 20 MB. */
 const MAX_HEADER = 256 * 1024 * 1024;
@@ -75,7 +78,9 @@ async function readHeader(source: ByteSource): Promise<Header> {
 async function extend(source: ByteSource, have: Uint8Array, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   bytes.set(have);
-  bytes.set(await source.read(have.length, length - have.length), have.length);
+  const rest = bytes.subarray(have.length);
+  if (source.readSync) source.readSync(have.length, rest);
+  else rest.set(await source.read(have.length, rest.length));
   return bytes;
 }
 

@@ -126,7 +126,7 @@ function readArray(cursor: Cursor, key: string, depth: number): MetadataValue {
 function packedStrings(cursor: Cursor, count: number, key: string): PackedStrings {
   const from = cursor.at;
   for (let i = 0; i < count; i++) cursor.skipString();
-  // A copy of these bytes alone, so that the rest of the header can go.
-  const bytes = cursor.bytes.slice(from, cursor.at);
+  // A view: nearly all of a header are such strings, so a copy would take as much as lets the header go.
+  const bytes = cursor.bytes.subarray(from, cursor.at);
   return new PackedStrings(bytes, count, { file: cursor.file, tensor: key, offset: from });
 }
