@@ -20,7 +20,7 @@ export async function modelTokenizer(file: ModelFile): Promise<Tokenizer | undef
   const embedded = metadata[EMBEDDED_TOKENIZER];
   if (typeof embedded === "string") {
     const { huggingFaceTokenizer } = await import("./tokenizer/hugging_face.ts");
-    return huggingFaceTokenizer(parseEmbedded(embedded, file.name), embeddedOptions(metadata));
+    return huggingFaceTokenizer(parseEmbedded(embedded, file.name), embeddedOptions(file));
   }
   if (file.tokenizerJson) {
     const { huggingFaceTokenizer } = await import("./tokenizer/hugging_face.ts");
@@ -35,7 +35,7 @@ export async function modelTokenizer(file: ModelFile): Promise<Tokenizer | undef
   const model = metadata["tokenizer.ggml.model"];
   if (model === undefined || model === "none") return undefined;
   const { ggufTokenizer } = await import("./tokenizer/gguf.ts");
-  return ggufTokenizer(metadata);
+  return ggufTokenizer(metadata, file.packedStrings);
 }
 
 function parseEmbedded(text: string, file: string): unknown {
@@ -43,11 +43,14 @@ function parseEmbedded(text: string, file: string): unknown {
 }
 
 /** What stands in `tokenizer_config.json` of a folder, as GGUF metadata have it. */
-function embeddedOptions(metadata: ModelFile["metadata"]): HuggingFaceTokenizerOptions {
+function embeddedOptions({ metadata, packedStrings }: ModelFile): HuggingFaceTokenizerOptions {
   // A file that has the embedded definition alone says nothing more.
   if (metadata["tokenizer.ggml.tokens"] === undefined) return {};
-  const { tokens, bosId, endIds, unknownId, paddingId, chatTemplate } = ggufTokenizerFields(metadata);
-  const text = (id: number | undefined): string | undefined => id === undefined ? undefined : tokens[id];
+  const { tokens, bosId, endIds, unknownId, paddingId, chatTemplate } = ggufTokenizerFields(
+    metadata,
+    packedStrings,
+  );
+  const text = (id: number | undefined): string | undefined => id === undefined ? undefined : tokens.at(id);
   return {
     config: {
       bos_token: text(bosId),

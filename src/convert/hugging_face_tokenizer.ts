@@ -10,6 +10,9 @@ import { type GgufTokenizerFields, ggufTokenizerFields, TOKEN_TYPE } from "../to
 import { byteLevelPreTokenizer, findPreTokenizer } from "../tokenizer/pre_tokenizers.ts";
 import { SENTENCE_PIECE_SPACE } from "../tokenizer/vocabulary.ts";
 
+/** The fields, with all tokens decoded. */
+type Fields = Omit<GgufTokenizerFields, "tokens"> & { readonly tokens: readonly string[] };
+
 /** JSON files by name. */
 export type JsonFiles = Record<string, unknown>;
 
@@ -21,7 +24,8 @@ export function huggingFaceTokenizerFiles(metadata: Readonly<Record<string, Meta
   if (model === undefined || model === "none") {
     return definition ? { "tokenizer.json": definition, "tokenizer_config.json": {} } : {};
   }
-  const fields = ggufTokenizerFields(metadata);
+  const read = ggufTokenizerFields(metadata);
+  const fields: Fields = { ...read, tokens: [...read.tokens] };
   return {
     "tokenizer.json": definition ?? tokenizerJson(fields),
     "tokenizer_config.json": settings(fields),
@@ -36,7 +40,7 @@ export function huggingFaceTokenizerFiles(metadata: Readonly<Record<string, Meta
   };
 }
 
-function settings(fields: GgufTokenizerFields): Record<string, unknown> {
+function settings(fields: Fields): Record<string, unknown> {
   const { tokens, bosId, endIds, unknownId, paddingId, addBos, addEos, chatTemplate } = fields;
   const text = (id: number | undefined): string | undefined => id === undefined ? undefined : tokens[id];
   const all = {
@@ -53,12 +57,12 @@ function settings(fields: GgufTokenizerFields): Record<string, unknown> {
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
-const KINDS: Readonly<Record<string, (fields: GgufTokenizerFields) => Record<string, unknown>>> = {
+const KINDS: Readonly<Record<string, (fields: Fields) => Record<string, unknown>>> = {
   gpt2: byteLevel,
   llama: sentencePiece,
 };
 
-function tokenizerJson(fields: GgufTokenizerFields): Record<string, unknown> {
+function tokenizerJson(fields: Fields): Record<string, unknown> {
   if (!Object.hasOwn(KINDS, fields.model)) {
     throw new TokenizerError(
       `tokenizer.ggml.model ${JSON.stringify(fields.model)} cannot be written as tokenizer.json; ` +
@@ -74,7 +78,7 @@ function tokenizerJson(fields: GgufTokenizerFields): Record<string, unknown> {
   };
 }
 
-function addedTokens({ tokens, types }: GgufTokenizerFields): Record<string, unknown>[] {
+function addedTokens({ tokens, types }: Fields): Record<string, unknown>[] {
   const added: Record<string, unknown>[] = [];
   for (let id = 0; id < tokens.length; id++) {
     const type = types?.[id];
@@ -87,13 +91,13 @@ function addedTokens({ tokens, types }: GgufTokenizerFields): Record<string, unk
   return added;
 }
 
-function vocabulary({ tokens }: GgufTokenizerFields): Record<string, number> {
+function vocabulary({ tokens }: Fields): Record<string, number> {
   const ids: Record<string, number> = Object.create(null);
   for (let id = 0; id < tokens.length; id++) ids[tokens[id]] ??= id;
   return ids;
 }
 
-function byteLevel(fields: GgufTokenizerFields): Record<string, unknown> {
+function byteLevel(fields: Fields): Record<string, unknown> {
   const cuts = findPreTokenizer(fields.pre);
   const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
   return {
@@ -111,7 +115,7 @@ function pair(merge: string): [string, string] {
   return [merge.slice(0, at), merge.slice(at + 1)];
 }
 
-function sentencePiece(fields: GgufTokenizerFields): Record<string, unknown> {
+function sentencePiece(fields: Fields): Record<string, unknown> {
   const { addSpacePrefix = true, tokens, unknownId } = fields;
   const spaces = { type: "Replace", pattern: { String: " " }, content: SENTENCE_PIECE_SPACE };
   const prefix = { type: "Prepend", prepend: SENTENCE_PIECE_SPACE };
@@ -137,7 +141,7 @@ function sentencePiece(fields: GgufTokenizerFields): Record<string, unknown> {
 }
 
 /** All ways to make each token of two others, those of the highest score first. */
-function mergesByScore(fields: GgufTokenizerFields): [string, string][] {
+function mergesByScore(fields: Fields): [string, string][] {
   const { tokens, scores, types } = fields;
   if (!scores) {
     throw new TokenizerError("the file has no tokenizer.ggml.scores; convert the model to GGUF again");
@@ -160,7 +164,7 @@ function mergesByScore(fields: GgufTokenizerFields): [string, string][] {
 }
 
 function bpe(
-  fields: GgufTokenizerFields,
+  fields: Fields,
   merges: readonly (readonly [string, string])[],
   own: Record<string, unknown>,
 ): Record<string, unknown> {
@@ -180,7 +184,7 @@ function bpe(
 }
 
 /** The special tokens around a text. */
-function template(fields: GgufTokenizerFields, bosByDefault: boolean): Record<string, unknown> | null {
+function template(fields: Fields, bosByDefault: boolean): Record<string, unknown> | null {
   const { tokens, bosId, endIds, addBos = bosByDefault, addEos } = fields;
   const before = addBos && bosId !== undefined ? [bosId] : [];
   const after = addEos && endIds.length > 0 ? [endIds[0]] : [];

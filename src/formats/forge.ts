@@ -20,7 +20,7 @@ import {
   START_CRC_OFFSET,
 } from "./forge_layout.ts";
 import { Cursor } from "./gguf_cursor.ts";
-import { readMetadata } from "./gguf_metadata.ts";
+import { type Metadata, readMetadata } from "./gguf_metadata.ts";
 import { type MetadataPair, splitPairs } from "./gguf_values.ts";
 import { decodeText, parseJson, parseJsonObject } from "./json.ts";
 import { checkLayout, MAX_DIMENSIONS, tensorBytes } from "./layout.ts";
@@ -151,7 +151,12 @@ function describe(
   return {
     naming: gguf ? "gguf" : "hugging_face",
     metadata: gguf ? merged(pairs.map(({ metadata }) => metadata)) : strings(object(PARTS.strings)),
-    ...(gguf ? { metadataPairs: () => Promise.resolve(pairs.flatMap(({ split }) => split())) } : {}),
+    ...(gguf
+      ? {
+        packedStrings: new Map(pairs.flatMap(({ packedStrings }) => [...packedStrings])),
+        metadataPairs: () => Promise.resolve(pairs.flatMap(({ split }) => split())),
+      }
+      : {}),
     config: object(PARTS.config),
     generationConfig: object(PARTS.generationConfig),
     tokenizerJson: value(PARTS.tokenizer),
@@ -161,15 +166,12 @@ function describe(
 }
 
 /** A count, then pairs as GGUF has them. */
-function metadataOf(
-  bytes: Uint8Array,
-  file: string,
-): { metadata: Record<string, MetadataValue>; split: () => MetadataPair[] } {
+function metadataOf(bytes: Uint8Array, file: string): Metadata & { split: () => MetadataPair[] } {
   const cursor = new Cursor(bytes, bytes.length, file);
   const count = cursor.count("metadata pairs", 8 + 4 + 1);
   const start = cursor.at;
   return {
-    metadata: readMetadata(cursor, count),
+    ...readMetadata(cursor, count),
     split: () => splitPairs(bytes.subarray(start), count, file),
   };
 }

@@ -7,14 +7,17 @@
 import { InvalidFileError, UnknownDTypeError } from "../errors.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { Cursor, NeedMoreBytes } from "./gguf_cursor.ts";
-import { readMetadata } from "./gguf_metadata.ts";
+import { type Metadata, readMetadata } from "./gguf_metadata.ts";
 import { GGUF_DTYPES, GGUF_OTHER_TYPES } from "./gguf_types.ts";
 import { splitPairs } from "./gguf_values.ts";
 import { checkLayout, MAX_DIMENSIONS, tensorBytes } from "./layout.ts";
 import type { MetadataValue, ModelFile, TensorInfo } from "./model_file.ts";
 
-/** Bytes of the first piece of the header; each further one doubles what there is. */
-const FIRST_PIECE = 256 * 1024;
+/**
+ * Bytes of the first piece of the header: enough for a vocabulary of 50,000, because pieces that were too short stay in
+ * memory as garbage for as long as the weights load. Each further one doubles what there is.
+ */
+const FIRST_PIECE = 2 * 1024 * 1024;
 
 /** A longer header than this is damage: the largest vocabularies take about 20 MB. */
 const MAX_HEADER = 256 * 1024 * 1024;
@@ -23,8 +26,7 @@ const MAX_HEADER = 256 * 1024 * 1024;
 const DEFAULT_ALIGNMENT = 32;
 
 /** What the header says. */
-interface Header {
-  readonly metadata: Record<string, MetadataValue>;
+interface Header extends Metadata {
   readonly tensors: Map<string, TensorInfo>;
   /** Where the metadata pairs lie, and how many there are. */
   readonly pairs: { readonly start: number; readonly end: number; readonly count: number };
@@ -42,14 +44,13 @@ export function isGguf(head: Uint8Array): boolean {
  */
 export async function openGguf(source: ByteSource): Promise<ModelFile> {
   try {
-    const { metadata, tensors, pairs } = await readHeader(source);
+    const { pairs, ...header } = await readHeader(source);
     return {
       format: "gguf",
       naming: "gguf",
       name: source.name,
       bytes: source.size,
-      metadata,
-      tensors,
+      ...header,
       metadataPairs: async () =>
         splitPairs(await source.read(pairs.start, pairs.end - pairs.start), pairs.count, source.name),
       close: () => source.close(),
@@ -83,7 +84,9 @@ async function readHeader(source: ByteSource): Promise<Header> {
 async function extend(source: ByteSource, have: Uint8Array, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   bytes.set(have);
-  bytes.set(await source.read(have.length, length - have.length), have.length);
+  const rest = bytes.subarray(have.length);
+  if (source.readSync) source.readSync(have.length, rest);
+  else rest.set(await source.read(have.length, rest.length));
   return bytes;
 }
 
@@ -97,7 +100,7 @@ function parseHeader(cursor: Cursor, source: ByteSource): Header {
   const tensorCount = cursor.count("tensors", 8 + 4 + 4 + 8);
   const pairCount = cursor.count("metadata pairs", 8 + 4 + 1);
   const start = cursor.at;
-  const metadata = readMetadata(cursor, pairCount);
+  const { metadata, packedStrings } = readMetadata(cursor, pairCount);
   const pairs = { start, end: cursor.at, count: pairCount };
   refuseSplit(cursor, metadata);
   const alignment = alignmentOf(cursor, metadata);
@@ -112,7 +115,7 @@ function parseHeader(cursor: Cursor, source: ByteSource): Header {
     tensors.set(tensor.name, { ...tensor, offset: dataStart + tensor.offset, source });
   }
   checkLayout(tensors.values(), source.name, source.size);
-  return { metadata, tensors, pairs };
+  return { metadata, packedStrings, tensors, pairs };
 }
 
 function checkVersion(cursor: Cursor): void {

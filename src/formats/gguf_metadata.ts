@@ -4,10 +4,10 @@
  * @module
  */
 
-import { InvalidFileError } from "../errors.ts";
-import { type Cursor, decodeUtf8 } from "./gguf_cursor.ts";
+import type { Cursor } from "./gguf_cursor.ts";
 import { ValueType } from "./gguf_types.ts";
 import type { MetadataNumbers, MetadataValue } from "./model_file.ts";
+import { PackedStrings } from "./packed_strings.ts";
 
 /** Deepest nesting of arrays that is read. */
 const MAX_DEPTH = 4;
@@ -15,8 +15,13 @@ const MAX_DEPTH = 4;
 /** Arrays with more strings than this are decoded when they are first asked for: a vocabulary is not always wanted. */
 const LAZY_STRINGS = 256;
 
-/** A value, or what gives it when it is first asked for. */
-type Lazy = { readonly value: MetadataValue } | { get(): MetadataValue };
+/** What the key-value part of a header says. */
+export interface Metadata {
+  /** The values by key; no prototype. */
+  readonly metadata: Record<string, MetadataValue>;
+  /** The large arrays of strings among them, for who wants some of the strings only. */
+  readonly packedStrings: ReadonlyMap<string, PackedStrings>;
+}
 
 /** How the plain value types are read, by number. */
 const SCALARS: Readonly<Record<number, (cursor: Cursor) => MetadataValue>> = {
@@ -57,30 +62,34 @@ const LEAST_BYTES: Readonly<Record<number, number>> = {
   [ValueType.i64]: 8,
 };
 
-/** Reads `count` key-value pairs. Large arrays of strings are decoded on first access. */
-export function readMetadata(cursor: Cursor, count: number): Record<string, MetadataValue> {
+/** Reads `count` key-value pairs. */
+export function readMetadata(cursor: Cursor, count: number): Metadata {
   const metadata: Record<string, MetadataValue> = Object.create(null);
+  const packed = new Map<string, PackedStrings>();
   for (let i = 0; i < count; i++) {
     const start = cursor.at;
     const key = cursor.string();
     if (Object.hasOwn(metadata, key)) throw cursor.error("the metadata key occurs twice", start, key);
-    const type = cursor.u32();
-    const lazy = readLazily(cursor, type, key);
-    Object.defineProperty(metadata, key, { ...lazy, enumerable: true });
+    const value = readValue(cursor, key);
+    if (value instanceof PackedStrings) {
+      packed.set(key, value);
+      Object.defineProperty(metadata, key, { get: () => value.all(), enumerable: true });
+    } else Object.defineProperty(metadata, key, { value, enumerable: true });
   }
-  return metadata;
+  return { metadata, packedStrings: packed };
 }
 
-function readLazily(cursor: Cursor, type: number, key: string): Lazy {
-  if (type !== ValueType.array) return { value: readScalar(cursor, type, key) };
+function readValue(cursor: Cursor, key: string): MetadataValue | PackedStrings {
+  const type = cursor.u32();
+  if (type !== ValueType.array) return readScalar(cursor, type, key);
   const start = cursor.at;
   const elementType = cursor.u32();
   if (elementType === ValueType.string) {
     const count = cursor.count("strings", 8);
-    if (count > LAZY_STRINGS) return lazyStrings(cursor, count, key);
+    if (count > LAZY_STRINGS) return packedStrings(cursor, count, key);
   }
   cursor.at = start;
-  return { value: readArray(cursor, key, 1) };
+  return readArray(cursor, key, 1);
 }
 
 function readScalar(cursor: Cursor, type: number, key: string): MetadataValue {
@@ -113,77 +122,11 @@ function readArray(cursor: Cursor, key: string, depth: number): MetadataValue {
   return values;
 }
 
-/** Steps over `count` strings now and decodes them when they are asked for. */
-function lazyStrings(cursor: Cursor, count: number, key: string): Lazy {
+/** Steps over `count` strings; they are decoded when they are asked for. */
+function packedStrings(cursor: Cursor, count: number, key: string): PackedStrings {
   const from = cursor.at;
   for (let i = 0; i < count; i++) cursor.skipString();
-  const { file } = cursor;
-  // A copy of these bytes alone, so that the rest of the header can go; dropped in turn once decoded.
-  let bytes: Uint8Array | undefined = cursor.bytes.slice(from, cursor.at);
-  let strings: string[] | undefined;
-  return {
-    get() {
-      if (bytes) strings = decodeStrings(bytes, count, { file, tensor: key, offset: from });
-      bytes = undefined;
-      return strings ?? [];
-    },
-  };
-}
-
-/**
- * Decodes all strings with one call into the runtime, which costs more than a token's few letters: their bytes are
- * packed together, decoded, and cut up again by their lengths in UTF-16.
- */
-function decodeStrings(
-  bytes: Uint8Array,
-  count: number,
-  place: { file: string; tensor: string; offset: number },
-): string[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const packed = new Uint8Array(bytes.length - 8 * count);
-  const units = new Uint32Array(count);
-  let valid = true;
-  let to = 0;
-  for (let i = 0, at = 0; i < count; i++) {
-    // The upper half of the length is 0: all lengths were checked against the file.
-    const end = at + 8 + view.getUint32(at, true);
-    at += 8;
-    // A string that begins inside a character could complete the one before it.
-    if (at < end && (bytes[at] & 0xc0) === 0x80) valid = false;
-    let length = 0;
-    while (at < end) {
-      const byte = packed[to++] = bytes[at++];
-      if ((byte & 0xc0) !== 0x80) length += byte >= 0xf0 ? 2 : 1;
-    }
-    units[i] = length;
-  }
-  let text = "";
-  try {
-    text = decodeUtf8(packed, 0, packed.length);
-  } catch {
-    valid = false;
-  }
-  if (!valid) throw firstInvalid(view, bytes, place);
-  const strings = new Array<string>(count);
-  for (let i = 0, from = 0; i < count; i++) strings[i] = text.substring(from, from += units[i]);
-  return strings;
-}
-
-/** The error for the first of the strings that is not UTF-8. */
-function firstInvalid(
-  view: DataView,
-  bytes: Uint8Array,
-  place: { file: string; tensor: string; offset: number },
-): InvalidFileError {
-  for (let i = 0, at = 0;; i++) {
-    const from = at + 8;
-    at = from + view.getUint32(at, true);
-    try {
-      decodeUtf8(bytes, from, at);
-    } catch (cause) {
-      return new InvalidFileError(`string ${i} is not UTF-8`, { ...place, offset: place.offset + from }, {
-        cause,
-      });
-    }
-  }
+  // A view: nearly all of a header are such strings, so a copy would take as much as lets the header go.
+  const bytes = cursor.bytes.subarray(from, cursor.at);
+  return new PackedStrings(bytes, count, { file: cursor.file, tensor: key, offset: from });
 }

@@ -107,6 +107,16 @@ Deno.test("a large vocabulary is decoded on first access, exactly", async () => 
   assert(metadata["words"] === metadata["words"], "it is decoded once");
 });
 
+Deno.test("strings of a large vocabulary can be had one by one, before and after all are decoded", async () => {
+  const words = Array.from({ length: 2000 }, (_, i) => ["", `t${i}`, `Ġ${i}`, `日${i}`, `👋${i}`][i % 5]);
+  const { packedStrings } = await open(buildGguf({ metadata: { words } }));
+  const packed = packedStrings?.get("words");
+  assert(packed);
+  for (const index of [1999, 0, 3, 4, 2000, -1]) assertEquals(packed.at(index), words[index]);
+  assertEquals([...packed], words);
+  for (const index of [1999, 0, 3, 4, 2000, -1]) assertEquals(packed.at(index), words[index]);
+});
+
 Deno.test("a vocabulary with broken UTF-8 names the string, even where neighbours would complete it", async () => {
   const w = new ByteWriter().bytes(new TextEncoder().encode("GGUF")).u32(3).u64(0).u64(1);
   w.u64(1).u8(0x6b).u32(9).u32(8).u64(300);
@@ -115,8 +125,14 @@ Deno.test("a vocabulary with broken UTF-8 names the string, even where neighbour
     else if (i === 8) w.u64(1).u8(0xa0);
     else w.u64(1).u8(0x61);
   }
-  const { metadata } = await open(w.finish());
+  const { metadata, packedStrings } = await open(w.finish());
   assertStringIncludes(assertThrows(() => metadata["k"], InvalidFileError).message, "string 7 is not UTF-8");
+  const packed = packedStrings?.get("k");
+  assertEquals(packed?.at(6), "a");
+  assertStringIncludes(
+    assertThrows(() => packed?.at(8), InvalidFileError).message,
+    "string 8 is not UTF-8",
+  );
 });
 
 Deno.test("keys that every object has are no metadata and may be metadata", async () => {

@@ -7,6 +7,7 @@
 import type { DType } from "../tensor/dtype.ts";
 import type { ByteSource } from "./byte_source.ts";
 import type { MetadataPair } from "./gguf_values.ts";
+import type { PackedStrings } from "./packed_strings.ts";
 
 /** A metadata value: plain, an array of strings or the like, or numbers as a typed array. */
 export type MetadataValue =
@@ -56,6 +57,8 @@ export interface ModelFile {
   readonly bytes: number;
   /** Metadata in the file, by key; no prototype. */
   readonly metadata: Readonly<Record<string, MetadataValue>>;
+  /** Large arrays of strings in the metadata, by key, for who does not want all of the strings. */
+  readonly packedStrings?: ReadonlyMap<string, PackedStrings>;
   /** All tensors by name, in the order of the file. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Metadata in GGUF's own words, as they stand in the file; absent in files with other metadata. */

@@ -13,7 +13,7 @@ import {
   forEachSliced,
   type Pipeline,
 } from "./encoder.ts";
-import { type GgufTokenizerFields, ggufTokenizerFields, TOKEN_TYPE } from "./gguf_fields.ts";
+import { type GgufTokenizerFields, ggufTokenizerFields, type StringList, TOKEN_TYPE } from "./gguf_fields.ts";
 import { endsTurn, ModelTokenizer } from "./model_tokenizer.ts";
 import { MergeRanks, type PairRanks, ScoreRanks } from "./pair_ranks.ts";
 import { byteLevelPreTokenizer, findPreTokenizer } from "./pre_tokenizers.ts";
@@ -44,12 +44,16 @@ const KINDS: Readonly<Record<string, (fields: GgufTokenizerFields) => Kind>> = {
 
 /**
  * The tokenizer that a GGUF file's metadata describes. Decoding works at once and reads only the tokens that it is
- * asked for; `prepare` builds the tables of the encoder.
+ * asked for; `prepare` builds the tables of the encoder. Lists of strings that are in `packed` too stay undecoded until
+ * then.
  *
  * Throws a `TokenizerError` for a kind of vocabulary or a pre-tokenizer that is not known.
  */
-export function ggufTokenizer(metadata: Readonly<Record<string, unknown>>): Tokenizer {
-  const fields = ggufTokenizerFields(metadata);
+export function ggufTokenizer(
+  metadata: Readonly<Record<string, unknown>>,
+  packed?: ReadonlyMap<string, StringList>,
+): Tokenizer {
+  const fields = ggufTokenizerFields(metadata, packed);
   const { model, tokens, bosId, endIds, unknownId, paddingId } = fields;
   if (!Object.hasOwn(KINDS, model)) {
     throw new TokenizerError(
@@ -62,12 +66,12 @@ export function ggufTokenizer(metadata: Readonly<Record<string, unknown>>): Toke
   const kind = KINDS[model](fields);
   const added = addedTokens(fields);
   const special = added.filter((token) => token.special);
-  const text = (id: number | undefined) => id === undefined ? "" : tokens[id];
+  const text = (id: number | undefined) => id === undefined ? "" : tokens.at(id);
   const turnEnds = special.filter(({ content }) => endsTurn(content)).map(({ id }) => id);
   return new ModelTokenizer({
     vocabulary: new Vocabulary({
       size: tokens.length,
-      token: (id) => tokens[id],
+      token: (id) => tokens.at(id),
       special: new Set(special.map(({ id }) => id)),
       literal: new Set(added.map(({ id }) => id)),
       spelling: kind.spelling,
@@ -106,7 +110,7 @@ function byteLevelKind({ pre, merges }: GgufTokenizerFields): Kind {
     byteFallback: false,
     async ranks() {
       const ranks = new MergeRanks(" ");
-      const list = merges();
+      const list = [...merges()];
       await forEachSliced(list.length, (i) => ranks.append(list[i]));
       return ranks;
     },
@@ -125,7 +129,7 @@ function sentencePieceKind({ tokens, scores, addSpacePrefix = true }: GgufTokeni
     spelling: sentencePieceSpelling({ stripLeadingSpace: addSpacePrefix, byteFallback: true }),
     pipeline: (added) => ({
       normalizer: addSpacePrefix ? { type: "Sequence", normalizers: [prefix, spaces] } : spaces,
-      pre_tokenizer: wordSplit(tokens, added),
+      pre_tokenizer: wordSplit([...tokens], added),
     }),
     addBos: true,
     ignoreMerges: false,
@@ -146,7 +150,7 @@ function addedTokens({ tokens, types, bosId, endIds }: GgufTokenizerFields): Add
       : TOKEN_TYPE.normal;
     const userDefined = type === TOKEN_TYPE.userDefined;
     if (!userDefined && type !== TOKEN_TYPE.control && type !== TOKEN_TYPE.unknown) continue;
-    const content = tokens[id];
+    const content = tokens.at(id) ?? "";
     // Some converters mark the end of a turn as an ordinary added token.
     if (content !== "") {
       added.push({ id, content, special: !userDefined || endsTurn(content), normalized: false });
@@ -164,9 +168,10 @@ async function ggufEncoder(
   const pipeline = { ...kind.pipeline(added), added_tokens: added, post_processor: null };
   const encode = await createEncoder(pipeline, async (library) => {
     const ids = new Map<string, number>();
-    await forEachSliced(tokens.length, (id) => ids.set(tokens[id], id));
+    const texts = [...tokens];
+    await forEachSliced(texts.length, (id) => ids.set(texts[id], id));
     return bpeModel(library, ids, await kind.ranks(ids), {
-      unknown: unknownId === undefined ? undefined : tokens[unknownId],
+      unknown: unknownId === undefined ? undefined : tokens.at(unknownId),
       byteFallback: kind.byteFallback,
       ignoreMerges: kind.ignoreMerges,
     });

@@ -9,6 +9,14 @@ import { TokenizerError } from "../errors.ts";
 /** Kinds of tokens, GGUF's `tokenizer.ggml.token_type`. */
 export const TOKEN_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
+/** Strings that may be decoded one by one (`at`) or, which is faster for many, all at once (by iterating). */
+export interface StringList extends Iterable<string> {
+  /** How many there are. */
+  readonly length: number;
+  /** One of them. */
+  at(index: number): string | undefined;
+}
+
 /** The metadata that a tokenizer is made of; ids outside the vocabulary are left out, as llama.cpp does. */
 export interface GgufTokenizerFields {
   /** Kind of vocabulary: `gpt2`, `llama` and others. */
@@ -16,13 +24,13 @@ export interface GgufTokenizerFields {
   /** Name of the pre-tokenizer. */
   readonly pre: string;
   /** Tokens by id. */
-  readonly tokens: ArrayLike<string>;
+  readonly tokens: StringList;
   /** {@linkcode TOKEN_TYPE} by id. */
   readonly types?: ArrayLike<number>;
   /** Scores by id; the best merges first. */
   readonly scores?: ArrayLike<number>;
   /** Merges, `left right`, in order of rank; a function, because files decode them when they are first asked for. */
-  readonly merges: () => ArrayLike<string>;
+  readonly merges: () => StringList;
   /** Put BOS before a text. */
   readonly addBos?: boolean;
   /** Put EOS after a text. */
@@ -41,10 +49,16 @@ export interface GgufTokenizerFields {
   readonly chatTemplate?: string;
 }
 
-/** Reads the fields; throws a `TokenizerError` that names the key which is missing or of the wrong kind. */
-export function ggufTokenizerFields(metadata: Readonly<Record<string, unknown>>): GgufTokenizerFields {
+/**
+ * Reads the fields; lists of strings are taken from `packed` where they are there, so that they are not decoded yet.
+ * Throws a `TokenizerError` that names the key which is missing or of the wrong kind.
+ */
+export function ggufTokenizerFields(
+  metadata: Readonly<Record<string, unknown>>,
+  packed?: ReadonlyMap<string, StringList>,
+): GgufTokenizerFields {
   const read = <T>(key: string, what: string, check: (value: unknown) => value is T): T | undefined => {
-    const value = metadata[`tokenizer.${key}`];
+    const value = packed?.get(`tokenizer.${key}`) ?? metadata[`tokenizer.${key}`];
     if (value === undefined || check(value)) return value;
     throw new TokenizerError(`tokenizer.${key} must be ${what}; convert the model to GGUF again`);
   };
@@ -55,9 +69,9 @@ export function ggufTokenizerFields(metadata: Readonly<Record<string, unknown>>)
       `the file has no tokenizer.${key}; give token ids, or convert the model to GGUF again`,
     );
   };
-  const tokens = need("ggml.tokens", "an array of strings", isList<string>);
+  const tokens = need("ggml.tokens", "an array of strings", isStringList);
   const perToken = (key: string) => {
-    const list = read(`ggml.${key}`, "an array of numbers", isList<number>);
+    const list = read(`ggml.${key}`, "an array of numbers", isNumberList);
     if (list === undefined || list.length >= tokens.length) return list;
     throw new TokenizerError(
       `tokenizer.ggml.${key} has ${list.length} entries for ${tokens.length} tokens; convert the model to GGUF again`,
@@ -73,7 +87,7 @@ export function ggufTokenizerFields(metadata: Readonly<Record<string, unknown>>)
     tokens,
     types: perToken("token_type"),
     scores: perToken("scores"),
-    merges: () => need("ggml.merges", "an array of strings", isList<string>),
+    merges: () => need("ggml.merges", "an array of strings", isStringList),
     addBos: read("ggml.add_bos_token", "true or false", isBoolean),
     addEos: read("ggml.add_eos_token", "true or false", isBoolean),
     addSpacePrefix: read("ggml.add_space_prefix", "true or false", isBoolean),
@@ -85,9 +99,16 @@ export function ggufTokenizerFields(metadata: Readonly<Record<string, unknown>>)
   };
 }
 
-// Strings may be decoded when they are read, so a list is anything with a length.
-function isList<T>(value: unknown): value is ArrayLike<T> {
-  return typeof value === "object" && value !== null && typeof (value as ArrayLike<T>).length === "number";
+function isStringList(value: unknown): value is StringList {
+  return isList(value) && typeof (value as StringList).at === "function";
+}
+
+function isNumberList(value: unknown): value is ArrayLike<number> {
+  return isList(value);
+}
+
+function isList(value: unknown): value is { length: number } {
+  return typeof value === "object" && value !== null && "length" in value;
 }
 
 function isString(value: unknown): value is string {

@@ -146,7 +146,7 @@ Deno.test("add_bos_token and add_eos_token decide what encode puts around a text
 });
 
 /** Byte-level BPE with the merges `a b` and `ab c`; "bc" and the whole "abcc" are tokens that no merge makes. */
-function byteLevelMetadata(pre: string): Record<string, unknown> {
+function byteLevelMetadata(pre: string) {
   return {
     "tokenizer.ggml.model": "gpt2",
     "tokenizer.ggml.pre": pre,
@@ -165,17 +165,28 @@ Deno.test("byte-level BPE merges what the file lists; Llama 3 keeps whole tokens
   assertEquals(llama3.encode("abcc"), [3, 7]);
 });
 
-Deno.test("arrays of the metadata may be anything with a length and indices", async () => {
-  const metadata = byteLevelMetadata("gpt-2");
-  const reads: number[] = [];
-  const merges = new Proxy({ length: 2 } as ArrayLike<string>, {
-    get: (target, key) =>
-      key === "length" ? target.length : (reads.push(Number(key)), ["a b", "ab c"][Number(key)]),
+Deno.test("packed strings are decoded one by one for text, and all at once for the encoder", async () => {
+  const { "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.merges": merges, ...metadata } = byteLevelMetadata(
+    "gpt-2",
+  );
+  const reads: (number | string)[] = [];
+  const packed = (list: string[], name: string) => ({
+    length: list.length,
+    at: (index: number) => (reads.push(index), list[index]),
+    [Symbol.iterator]: () => (reads.push(name), list[Symbol.iterator]()),
   });
-  const tokenizer = ggufTokenizer({ ...metadata, "tokenizer.ggml.merges": merges });
+  const tokenizer = ggufTokenizer(
+    metadata,
+    new Map([
+      ["tokenizer.ggml.tokens", packed(tokens, "tokens")],
+      ["tokenizer.ggml.merges", packed(merges, "merges")],
+    ]),
+  );
+  reads.length = 0;
   assertEquals(tokenizer.decode([5, 3, 6]), "abc bc");
-  assertEquals(reads, [], "decoding needs no merges");
+  assertEquals(reads, [5, 3, 6]);
   await tokenizer.prepare();
+  assert(reads.includes("tokens") && reads.includes("merges"));
   assertEquals(tokenizer.encode("abc"), [5]);
 });
 

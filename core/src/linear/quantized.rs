@@ -83,7 +83,9 @@ pub(super) unsafe fn byte_group<const MIN: bool>(
     }
 }
 
-#[inline(always)]
+/// This and the kernels below are functions of their own in every variant: as one function they keep V8's optimizing compiler
+/// busy for 150 ms and 17 MB, for variants that never run, and everything is slow until it is done.
+#[inline(never)]
 unsafe fn rows_of_group<K: Kernel, const MIN: bool>(
     weight: &PackedWeight,
     group: usize,
@@ -145,6 +147,7 @@ const fn header(min: bool) -> usize {
 }
 
 /// One token: all 16 rows at once, unpacked in registers.
+#[inline(never)]
 unsafe fn vector<K: Kernel, const MIN: bool>(
     packed: *const u8,
     x: &Activations,
@@ -248,6 +251,7 @@ unsafe fn vector_by_nibbles<const MIN: bool>(
 
 /// Unpacks a group to two halves of 8 rows; of each its blocks: F32 scales, minima if any, then the vectors in the order of the
 /// activations, two quads each.
+#[inline(never)]
 unsafe fn unpack_group<K: Kernel, const MIN: bool>(
     packed: *const u8,
     blocks: usize,
@@ -286,6 +290,7 @@ const fn tile_bytes<K: Kernel, const MIN: bool>() -> usize {
 ///
 /// A vector of four rows meets one of four tokens in four turns: in turn `d`, lane `i` is row `i` by token `(i + d) % 4`.
 /// That takes a load of activations where splats would take four: each load costs a bounds check, and accumulators stay in registers.
+#[inline(never)]
 pub(super) unsafe fn tile<K: Kernel, const MIN: bool>(
     tile: *const u8,
     x: &Activations,

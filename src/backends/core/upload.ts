@@ -14,7 +14,7 @@ import { heldDType } from "./held.ts";
 import { CoreWeight, type Ledger } from "./ledger.ts";
 
 /** About how many bytes go through at once. */
-const CHUNK_BYTES = 2 << 20;
+const CHUNK_BYTES = 512 << 10;
 
 /** Rows that the core packs together. */
 const GROUP_ROWS = 16;
