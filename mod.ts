@@ -18,6 +18,7 @@ export {
   Generation,
   type GenerationStats,
 } from "./src/generate/generation.ts";
+export type { EngineUsage } from "./src/generate/engine.ts";
 export type { GenerationResult } from "./src/generate/generate_all.ts";
 export type { SamplingOptions } from "./src/sampling/sampler.ts";
 export type { BackendChoice, BackendReport } from "./src/backends/select.ts";

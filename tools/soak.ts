@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { load } from "../mod.ts";
+import { load, type Model } from "../mod.ts";
 import { LLMForgeError } from "../src/errors.ts";
 import { openModelFile } from "../src/formats/open.ts";
 import { uniform } from "../src/sampling/random.ts";
@@ -100,6 +100,52 @@ await check("aborted generations", async () => {
   if (growth > 64) throw new Error(`memory grew by ${growth.toFixed(0)} MiB in the second half`);
   return `${rounds} rounds, memory grew by ${growth.toFixed(1)} MiB in the second half`;
 });
+
+await check("generations aborted inside batches", async () => {
+  const rounds = Math.ceil(10_000 * scale);
+  const unhandled: unknown[] = [];
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    unhandled.push(event.reason);
+  });
+  await using model = await load(undefined, { contextLength: 128, maxSequences: 12 });
+  let [next, before] = [0, 0];
+  const worker = async (): Promise<void> => {
+    for (let round = next++; round < rounds; round = next++) {
+      await abortedSomewhere(model, round);
+      if (round === Math.floor(rounds / 2)) before = Deno.memoryUsage().rss;
+    }
+  };
+  // More than a step holds, so that some wait and some lose their pages.
+  await Promise.all(Array.from({ length: 20 }, worker));
+  if (unhandled.length > 0) throw new Error("unhandled rejections", { cause: unhandled[0] });
+  // All pages are there only if twelve whole contexts fit.
+  const whole = { maxTokens: 120, ignoreEos: true, temperature: 0 };
+  const stories = await model.generateAll(Array.from({ length: 12 }, () => "Once"), whole);
+  if (stories.some(({ ids, text }) => ids.length !== 120 || text !== stories[0].text)) {
+    throw new Error("pages leaked");
+  }
+  const growth = (Deno.memoryUsage().rss - before) / 2 ** 20;
+  if (growth > 64) throw new Error(`memory grew by ${growth.toFixed(0)} MiB in the second half`);
+  return `${rounds} generations, memory grew by ${growth.toFixed(1)} MiB in the second half`;
+});
+
+/** Reads some tokens of a generation and ends it in one of the ways there are; or forgets it. */
+async function abortedSomewhere(model: Model, round: number): Promise<void> {
+  const abort = new AbortController();
+  const generation = model.generate([0, ...Array.from({ length: pick(round, 0, 90) }, (_, i) => 260 + i)], {
+    maxTokens: 30,
+    temperature: pick(round, 1, 2),
+    seed: round,
+    signal: abort.signal,
+  });
+  const iterator = generation[Symbol.asyncIterator]();
+  if (round % 5 === 0) queueMicrotask(() => abort.abort());
+  for (let step = pick(round, 2, 12); step > 0 && !(await iterator.next()).done; step--);
+  if (round % 5 === 1) abort.abort();
+  else if (round % 5 < 4) await iterator.return?.();
+  if (round % 5 === 1) await iterator.next();
+}
 
 await check("models opened and closed", async () => {
   const rounds = Math.ceil(500 * scale);
