@@ -10,65 +10,15 @@ import {
   SequenceLengthExceededError,
 } from "../errors.ts";
 import { PAGE_SIZE } from "../nn/decoder.ts";
+import { Member } from "./member.ts";
 import { nextTask, nextTurn } from "./next_task.ts";
 import { Sequence } from "./pages.ts";
-import { type Candidate, type PlannedEntry, planStep, type StepPlan } from "./policy.ts";
+import { type PlannedEntry, planStep, type StepPlan } from "./policy.ts";
 import { PrefixCache } from "./prefix_cache.ts";
-import type { Membership, RowOutput, StepEntry, StepRunner, Task, Want } from "./task.ts";
+import type { Membership, RowOutput, StepEntry, StepRunner, Task } from "./task.ts";
 
 /** How many turns of the microtask queue readers have to ask for more before the next step. */
 const GATHER_TURNS = 32;
-
-/** A task with what it owns. */
-class Member implements Candidate, Membership {
-  readonly task: Task;
-  readonly arrival: number;
-  readonly sequence: Sequence;
-  readonly wake: () => void;
-  served = 0;
-  computed = 0;
-  reused = 0;
-  gone = false;
-  readonly #release: (member: Member) => void;
-
-  constructor(
-    task: Task,
-    arrival: number,
-    sequence: Sequence,
-    engine: { wake: () => void; release: (member: Member) => void },
-  ) {
-    this.task = task;
-    this.arrival = arrival;
-    this.sequence = sequence;
-    this.wake = engine.wake;
-    this.#release = engine.release;
-  }
-
-  leave(): void {
-    if (this.gone) return;
-    this.gone = true;
-    this.#release(this);
-  }
-
-  get cached(): number {
-    return this.sequence.length;
-  }
-  get pending(): number {
-    return this.task.tokens.length - this.sequence.length;
-  }
-  get silent(): number {
-    return Math.max(this.task.firstOutput - this.sequence.length, 0);
-  }
-  get wants(): Want {
-    return this.task.wants;
-  }
-  get pages(): number {
-    return this.sequence.pages.length;
-  }
-  get solePages(): number {
-    return this.sequence.solePages;
-  }
-}
 
 /** Bounds of an engine. */
 export interface EngineOptions {

@@ -48,9 +48,7 @@ export class PrefixCache {
   add(tokens: readonly number[], pages: readonly number[], length: number): void {
     const count = Math.floor(length / PAGE_SIZE);
     const path = this.#path(tokens, count);
-    // So that making room does not take what it is made for.
-    this.#touch(path);
-    while (path.length < count && (this.#order.size < this.#maxPages || this.#evict())) {
+    while (path.length < count && (this.#order.size < this.#maxPages || this.#evict(path))) {
       const parent = path.at(-1)?.children ?? this.#root;
       const node = { page: pages[path.length], key: keyOf(tokens, path.length), parent, children: new Map() };
       parent.set(node.key, node);
@@ -87,11 +85,11 @@ export class PrefixCache {
     }
   }
 
-  /** Gives up the least recently used page that no sequence holds; whether there was one. */
-  #evict(): boolean {
+  /** Gives up the least recently used page that no sequence holds, and that is none of `but`; whether there was one. */
+  #evict(but: readonly Node[] = []): boolean {
     for (const [page, node] of this.#order) {
       // Whoever holds a page holds all before it, so those that follow a page without holders have none either.
-      if (this.#pool.held(page) || node.children.size > 0) continue;
+      if (this.#pool.held(page) || node.children.size > 0 || but.includes(node)) continue;
       node.parent.delete(node.key);
       this.#order.delete(page);
       this.#pool.unkeep(page);
