@@ -22,6 +22,7 @@ export {
   Generation,
   type GenerationStats,
 } from "./src/generate/generation.ts";
+export type { EngineUsage } from "./src/generate/engine.ts";
 export type { GenerationResult } from "./src/generate/generate_all.ts";
 export type { LogitsProcessor, ProcessorContext, SamplingOptions } from "./src/sampling/options.ts";
 export type { TokenLogprob } from "./src/sampling/logprobs.ts";

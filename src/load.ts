@@ -39,6 +39,11 @@ export interface LoadOptions {
   maxQueue?: number;
   /** Quantizes matrices of F32, F16 and BF16 while they load; those that are quantized stay as they are. */
   quantize?: QuantKind;
+  /**
+   * Keeps what was computed for earlier generations, so that one which begins alike starts at once. It takes at most half
+   * of the cache, and none that is needed otherwise. Default: `true`.
+   */
+  prefixCache?: boolean;
   /** Leaves the tokenizer unprepared until the first text, for callers that work with token ids. Default: `false`. */
   lazyTokenizer?: boolean;
   /** Where the times of every op go. Steps are then run op by op, on the calling thread. */
@@ -172,6 +177,7 @@ async function assemble(
       report,
       decoder,
       maxQueue,
+      prefixPages: options.prefixCache === false ? 0 : decoder.pool.size >> 1,
       config,
       weights,
       tokenizer,

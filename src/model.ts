@@ -7,7 +7,7 @@ import type { Backend, BackendName, DeviceInfo, WeightHandle } from "./backends/
 import type { BackendReport } from "./backends/select.ts";
 import { InvalidArgumentError, TokenizerError } from "./errors.ts";
 import type { Decoder } from "./generate/decoder.ts";
-import { Engine } from "./generate/engine.ts";
+import { Engine, type EngineUsage } from "./generate/engine.ts";
 import { generateAll, type GenerationResult } from "./generate/generate_all.ts";
 import { type GenerateOptions, Generation } from "./generate/generation.ts";
 import { computeLogits } from "./generate/scoring.ts";
@@ -29,6 +29,8 @@ export interface ModelParts {
   readonly decoder: Decoder;
   /** Generations that may wait, beside those of one step. */
   readonly maxQueue: number;
+  /** Pages that may be kept for generations that begin alike. */
+  readonly prefixPages: number;
   /** Configuration. */
   readonly config: DecoderConfig;
   /** Uploaded weights. */
@@ -84,6 +86,10 @@ export class Model {
   /** The most sequences of one step; generations beyond that wait for their turn. */
   get maxSequences(): number {
     return this.#parts.decoder.capacity.sequences;
+  }
+  /** What it has to do: generations that are computed, wait or rest, and the pages of the cache. */
+  get usage(): EngineUsage {
+    return this.#engine.usage;
   }
   /** The backend it runs on, and what became of the others. */
   get backend(): { name: BackendName; device: DeviceInfo; report: readonly BackendReport[] } {

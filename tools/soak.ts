@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { load } from "../mod.ts";
+import { type EngineUsage, load, type Model } from "../mod.ts";
 import { uniform } from "../src/sampling/random.ts";
 import { fuzz, fuzzKinds } from "./soak/fuzz.ts";
 
@@ -59,6 +59,58 @@ await check("aborted generations", async () => {
   if (growth > 64) throw new Error(`memory grew by ${growth.toFixed(0)} MiB in the second half`);
   return `${rounds} rounds, memory grew by ${growth.toFixed(1)} MiB in the second half`;
 });
+
+await check("generations aborted inside batches", async () => {
+  const rounds = Math.ceil(10_000 * scale);
+  const unhandled: unknown[] = [];
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    unhandled.push(event.reason);
+  });
+  await using model = await load(undefined, { contextLength: 128, maxSequences: 12 });
+  let [next, before] = [0, 0];
+  const worker = async (): Promise<void> => {
+    for (let round = next++; round < rounds; round = next++) {
+      await abortedSomewhere(model, round);
+      if (round === Math.floor(rounds / 2)) before = Deno.memoryUsage().rss;
+    }
+  };
+  // More than a step holds, so that some wait and some lose their pages.
+  await Promise.all(Array.from({ length: 20 }, worker));
+  if (unhandled.length > 0) throw new Error("unhandled rejections", { cause: unhandled[0] });
+  const left = await settled(model);
+  if (left.heldPages > 0) throw new Error(`${left.heldPages} pages leaked`);
+  const growth = (Deno.memoryUsage().rss - before) / 2 ** 20;
+  if (growth > 64) throw new Error(`memory grew by ${growth.toFixed(0)} MiB in the second half`);
+  return `${rounds} generations, memory grew by ${growth.toFixed(1)} MiB in the second half`;
+});
+
+/** What is in use once forgotten generations have been collected, or after some seconds. */
+async function settled(model: Model): Promise<EngineUsage> {
+  for (let wait = 0; wait < 50 && model.usage.idle > 0; wait++) {
+    // Garbage, so that it is collected.
+    new Array(1 << 20).fill(0).map((_, i) => ({ i }));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return model.usage;
+}
+
+/** Reads some tokens of a generation and ends it in one of the ways there are; or forgets it. */
+async function abortedSomewhere(model: Model, round: number): Promise<void> {
+  const abort = new AbortController();
+  const generation = model.generate([0, ...Array.from({ length: pick(round, 0, 90) }, (_, i) => 260 + i)], {
+    maxTokens: 30,
+    temperature: pick(round, 1, 2),
+    seed: round,
+    signal: abort.signal,
+  });
+  const iterator = generation[Symbol.asyncIterator]();
+  if (round % 5 === 0) queueMicrotask(() => abort.abort());
+  for (let step = pick(round, 2, 12); step > 0 && !(await iterator.next()).done; step--);
+  if (round % 5 === 1) abort.abort();
+  else if (round % 5 < 4) await iterator.return?.();
+  if (round % 5 === 1) await iterator.next();
+}
 
 await check("models opened and closed", async () => {
   const rounds = Math.ceil(500 * scale);

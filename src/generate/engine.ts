@@ -10,63 +10,36 @@ import {
   SequenceLengthExceededError,
 } from "../errors.ts";
 import { PAGE_SIZE } from "../nn/decoder.ts";
+import { Member } from "./member.ts";
 import { nextTask, nextTurn } from "./next_task.ts";
 import { Sequence } from "./pages.ts";
-import { type Candidate, type PlannedEntry, planStep, type StepPlan } from "./policy.ts";
-import type { Membership, RowOutput, StepEntry, StepRunner, Task, Want } from "./task.ts";
+import { type PlannedEntry, planStep, type StepPlan } from "./policy.ts";
+import { PrefixCache } from "./prefix_cache.ts";
+import type { Membership, RowOutput, StepEntry, StepRunner, Task } from "./task.ts";
 
 /** How many turns of the microtask queue readers have to ask for more before the next step. */
 const GATHER_TURNS = 32;
 
-/** A task with what it owns. */
-class Member implements Candidate, Membership {
-  readonly task: Task;
-  readonly arrival: number;
-  readonly sequence: Sequence;
-  readonly wake: () => void;
-  served = 0;
-  computed = 0;
-  gone = false;
-  readonly #remove: (member: Member) => void;
+/** Bounds of an engine. */
+export interface EngineOptions {
+  /** Tasks that may wait, beside those of one step. */
+  readonly maxQueue: number;
+  /** Pages that may be kept for later tasks that begin alike. Default: none. */
+  readonly prefixPages?: number;
+}
 
-  constructor(
-    task: Task,
-    arrival: number,
-    sequence: Sequence,
-    engine: { wake: () => void; remove: (member: Member) => void },
-  ) {
-    this.task = task;
-    this.arrival = arrival;
-    this.sequence = sequence;
-    this.wake = engine.wake;
-    this.#remove = engine.remove;
-  }
-
-  leave(): void {
-    if (this.gone) return;
-    this.gone = true;
-    this.sequence.clear();
-    this.#remove(this);
-  }
-
-  get cached(): number {
-    return this.sequence.length;
-  }
-  get pending(): number {
-    return this.task.tokens.length - this.sequence.length;
-  }
-  get silent(): number {
-    return Math.max(this.task.firstOutput - this.sequence.length, 0);
-  }
-  get wants(): Want {
-    return this.task.wants;
-  }
-  get pages(): number {
-    return this.sequence.pages.length;
-  }
-  get solePages(): number {
-    return this.sequence.solePages;
-  }
+/** What an engine has to do. */
+export interface EngineUsage {
+  /** Sequences that want something. */
+  readonly busy: number;
+  /** Sequences whose readers want nothing now. */
+  readonly idle: number;
+  /** Pages of the cache. */
+  readonly pages: number;
+  /** Pages that sequences hold. */
+  readonly heldPages: number;
+  /** Pages that are kept for later. */
+  readonly keptPages: number;
 }
 
 /** Runs tasks. */
@@ -75,6 +48,7 @@ export class Engine {
   readonly runner: StepRunner;
   readonly #maxQueue: number;
   readonly #members = new Set<Member>();
+  readonly #prefixes: PrefixCache;
   #arrivals = 0;
   #steps = 0;
   #loop?: Promise<void>;
@@ -83,10 +57,26 @@ export class Engine {
   #inFlight: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** An engine in which at most `maxQueue` tasks wait, beside those of one step. */
-  constructor(runner: StepRunner, { maxQueue }: { maxQueue: number }) {
+  /** Makes an engine that has nothing to do yet. */
+  constructor(runner: StepRunner, { maxQueue, prefixPages = 0 }: EngineOptions) {
     this.runner = runner;
     this.#maxQueue = maxQueue;
+    this.#prefixes = new PrefixCache(runner.pool, prefixPages);
+  }
+
+  /** What there is to do now. */
+  get usage(): EngineUsage {
+    const { pool } = this.runner;
+    let busy = 0;
+    for (const { wants } of this.#members) if (wants !== "no") busy++;
+    const heldPages = pool.size - pool.free;
+    return {
+      busy,
+      idle: this.#members.size - busy,
+      pages: pool.size,
+      heldPages,
+      keptPages: this.#prefixes.pages,
+    };
   }
 
   /**
@@ -101,11 +91,13 @@ export class Engine {
     this.#check(task.tokens);
     const { runner: { capacity, pool, contextLength } } = this;
     const max = capacity.sequences + this.#maxQueue;
-    const busy = [...this.#members].filter(({ wants }) => wants !== "no").length;
-    if (busy >= max) throw new QueueFullError({ max });
+    if (this.usage.busy >= max) throw new QueueFullError({ max });
     const member = new Member(task, ++this.#arrivals, new Sequence(pool, contextLength), {
       wake: () => this.#wake(),
-      remove: (member) => this.#members.delete(member),
+      release: (member) => {
+        this.#release(member);
+        this.#members.delete(member);
+      },
     });
     this.#members.add(member);
     this.#newcomers = true;
@@ -150,7 +142,7 @@ export class Engine {
     for (;;) {
       await this.#gather();
       const plan = this.#plan();
-      for (const { sequence } of plan.preempted) sequence.clear();
+      for (const member of plan.preempted) this.#release(member);
       for (const member of plan.exhausted) fail(member, this.#exhausted(member));
       if (plan.entries.length > 0) await this.#step(plan.entries);
       else if (plan.preempted.length + plan.exhausted.length === 0) return;
@@ -177,7 +169,25 @@ export class Engine {
         fail(member, new SequenceLengthExceededError({ max: contextLength, actual }));
       }
     }
-    return planStep([...this.#members], capacity, pool.free);
+    const plan = planStep([...this.#members], capacity, pool.free);
+    // Who begins may find pages: then there is less to do, and other pages are free than was thought.
+    const found = plan.entries.filter(({ candidate }) => candidate.cached === 0 && this.#adopt(candidate));
+    return found.length > 0 ? planStep([...this.#members], capacity, pool.free) : plan;
+  }
+
+  /** Lets a sequence begin with pages of earlier ones; whether there are any. */
+  #adopt(member: Member): boolean {
+    const { task, sequence } = member;
+    if (!task.sharesPrefix) return false;
+    sequence.adopt(this.#prefixes.find(task.tokens, task.firstOutput));
+    if (member.computed === 0) member.reused = sequence.length;
+    return sequence.length > 0;
+  }
+
+  /** Takes a sequence's pages away; what is in them may be of use to others, or to itself. */
+  #release({ task, sequence }: Member): void {
+    if (task.sharesPrefix) this.#prefixes.add(task.tokens, sequence.pages, sequence.length);
+    sequence.clear();
   }
 
   async #step(planned: readonly PlannedEntry<Member>[]): Promise<void> {
@@ -196,16 +206,20 @@ export class Engine {
       if (outputs > 0) deliver(planned, entries, await result);
       else await this.#runAhead(planned, result);
     } catch (error) {
-      for (const { candidate } of planned) fail(candidate, error);
+      this.#failAll(planned, error);
     }
+  }
+
+  /** Ends those who were in a step that failed. Nobody knows what is in their pages. */
+  #failAll(planned: readonly PlannedEntry<Member>[], error: unknown): void {
+    for (const { candidate } of planned) fail(candidate, error);
+    this.#prefixes.clear();
   }
 
   /** Lets one step without outputs be computed while the next is planned, and no more: whoever comes need not wait long. */
   async #runAhead(planned: readonly PlannedEntry<Member>[], result: Promise<unknown>): Promise<void> {
     const before = this.#inFlight;
-    this.#inFlight = result.then(() => undefined, (error) => {
-      for (const { candidate } of planned) fail(candidate, error);
-    });
+    this.#inFlight = result.then(() => undefined, (error) => this.#failAll(planned, error));
     await before;
   }
 

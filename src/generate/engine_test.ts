@@ -73,15 +73,15 @@ Deno.test("joining, leaving, waiting and being pushed out change nobody's text",
   await fc.assert(
     fc.asyncProperty(plans, fc.integer({ min: 7, max: 24 }), async (all, pages) => {
       const runner = mock({ pages, contextLength: 200, compute: nextTurn });
-      const engine = new Engine(runner, { maxQueue: 99 });
+      const engine = new Engine(runner, { maxQueue: 99, prefixPages: pages >> 1 });
       await Promise.all(all.map(async ({ start, length, maxTokens, leaveAfter, abort, pause }, i) => {
         for (let wait = 0; wait < start; wait++) await nextTurn();
         const controller = new AbortController();
         using stream = new TokenStream(
           engine,
-          request(prompt(i, length), maxTokens, { signal: controller.signal }),
+          request(prompt(i % 3, length), maxTokens, { signal: controller.signal }),
         );
-        const expected = alone(prompt(i, length), maxTokens);
+        const expected = alone(prompt(i % 3, length), maxTokens);
         const ids: number[] = [];
         for (;;) {
           if (ids.length === leaveAfter) {
@@ -234,4 +234,20 @@ Deno.test("logits of every row are shown once and in order, in a batch and where
   assertEquals(likeliest, tokens.map((_, i) => next(tokens.slice(0, i + 1))));
   assertEquals(await stream, alone(prompt(1, 40), 60));
   assertEquals(runner.pool.free, 12);
+});
+
+Deno.test("a prompt that was there before is not computed again, also beside others", async () => {
+  const runner = mock({ pages: 64 });
+  const engine = new Engine(runner, { maxQueue: 0, prefixPages: 32 });
+  const first = new TokenStream(engine, request(prompt(1, 300), 5));
+  assertEquals(await read(first), alone(prompt(1, 300), 5));
+  assertEquals([first.reused, first.prefilled], [0, 300]);
+  const again = new TokenStream(engine, request([...prompt(1, 300), 7], 5));
+  const other = new TokenStream(engine, request(prompt(2, 90), 5));
+  assertEquals(await Promise.all([read(again), read(other)]), [
+    alone([...prompt(1, 300), 7], 5),
+    alone(prompt(2, 90), 5),
+  ]);
+  assertEquals([again.reused, again.prefilled, other.reused], [288, 13, 0]);
+  assertEquals(engine.usage, { busy: 0, idle: 0, pages: 64, heldPages: 0, keptPages: 11 });
 });

@@ -50,6 +50,8 @@ export interface GenerationStats {
   readonly finishReason: FinishReason;
   /** Prompt tokens processed. */
   readonly prefillTokens: number;
+  /** Prompt tokens that did not have to be, because an earlier generation began with the same. */
+  readonly reusedTokens: number;
   /** Prompt tokens a second. */
   readonly prefillTokensPerSecond: number;
   /** Tokens generated after the first. */
@@ -211,7 +213,7 @@ export class Generation implements AsyncIterable<Chunk> {
       }
     } finally {
       this.#stats = makeStats(
-        { promptIds, ids, finishReason, prefilled: stream.prefilled },
+        { promptIds, ids, finishReason, prefilled: stream.prefilled, reused: stream.reused },
         this.#started,
         prefillStart,
         stream.firstAt,
@@ -234,6 +236,7 @@ function makeStats(
     ids: readonly number[];
     finishReason: FinishReason;
     prefilled: number;
+    reused: number;
   },
   started: number,
   prefillStart: number,
@@ -248,6 +251,7 @@ function makeStats(
     ids: known.ids,
     finishReason: known.finishReason,
     prefillTokens: known.prefilled,
+    reusedTokens: known.reused,
     prefillTokensPerSecond: rate(known.prefilled, (firstAt || now) - prefillStart),
     decodeTokens,
     decodeTokensPerSecond: firstAt > 0 ? rate(decodeTokens, now - firstAt) : 0,

@@ -11,27 +11,37 @@ export function pagesFor(tokens: number): number {
   return Math.ceil(tokens / PAGE_SIZE);
 }
 
-/** Hands out pages and counts who holds each; a page that comes free is the next to be used again. */
+/**
+ * Hands out pages and counts who holds each; a page that comes free is the next to be used again. Pages that are kept
+ * for what is in them come last.
+ */
 export class PagePool {
   readonly #free: number[];
   readonly #holders: Int32Array;
+  readonly #kept: Uint8Array;
+  /** Pages that are kept and not held. */
+  #idle = 0;
   /** Pages in all. */
   readonly size: number;
+  /** Called where only kept pages are left: must let go of one that is not held. */
+  onShortage?: () => void;
 
   /** A pool of `size` free pages. */
   constructor(size: number) {
     this.size = size;
     this.#free = Array.from({ length: size }, (_, i) => size - 1 - i);
     this.#holders = new Int32Array(size);
+    this.#kept = new Uint8Array(size);
   }
 
-  /** Pages that are free. */
+  /** Pages that nobody holds. */
   get free(): number {
-    return this.#free.length;
+    return this.#free.length + this.#idle;
   }
 
   /** Takes a page; `undefined` where none is free. */
   take(): number | undefined {
+    if (this.#free.length === 0 && this.#idle > 0) this.onShortage?.();
     const page = this.#free.pop();
     if (page !== undefined) this.#holders[page] = 1;
     return page;
@@ -39,15 +49,35 @@ export class PagePool {
 
   /** Counts one more holder of each page. */
   share(pages: readonly number[]): void {
-    for (const page of pages) this.#holders[page]++;
+    for (const page of pages) if (this.#holders[page]++ === 0) this.#idle--;
   }
 
   /** Gives pages back; each comes free with its last holder. */
   give(pages: readonly number[]): void {
     for (const page of pages) {
       if (this.#holders[page] === 0) throw new InvalidArgumentError(`page ${page} was given back before`);
-      if (--this.#holders[page] === 0) this.#free.push(page);
+      if (--this.#holders[page] > 0) continue;
+      if (this.#kept[page]) this.#idle++;
+      else this.#free.push(page);
     }
+  }
+
+  /** Keeps a page that is held for later, too. */
+  keep(page: number): void {
+    this.#kept[page] = 1;
+  }
+
+  /** Ends that. */
+  unkeep(page: number): void {
+    this.#kept[page] = 0;
+    if (this.held(page)) return;
+    this.#idle--;
+    this.#free.push(page);
+  }
+
+  /** Whether a sequence holds a page. */
+  held(page: number): boolean {
+    return this.#holders[page] > 0;
   }
 
   /** How many of these pages come free when one holder gives them back. */
@@ -110,6 +140,16 @@ export class Sequence {
   /** Counts `count` reserved tokens as written. */
   advance(count: number): void {
     this.#length += count;
+  }
+
+  /** Begins an empty sequence with full pages that are there. */
+  adopt(pages: readonly number[]): void {
+    if (this.#length > 0) {
+      throw new InvalidArgumentError("only an empty sequence can begin with pages of others");
+    }
+    this.#pool.share(pages);
+    this.#pages = [...pages];
+    this.#length = pages.length * PAGE_SIZE;
   }
 
   /**

@@ -36,6 +36,7 @@ export async function computeLogits(
 
 class LogitsTask implements Task {
   readonly needsLogits = true;
+  readonly sharesPrefix = false;
   readonly tokens: readonly number[];
   readonly #look: (logits: Float32Array, row: number) => void;
   readonly #result = Promise.withResolvers<void>();

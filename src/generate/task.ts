@@ -25,6 +25,8 @@ export interface Task {
   readonly firstOutput: number;
   /** Whether the outputs must have logits. */
   readonly needsLogits: boolean;
+  /** Whether it may begin with pages of tasks that began alike, and leave its own to others. */
+  readonly sharesPrefix: boolean;
   /** Whether it wants to be in the next step. */
   readonly wants: Want;
   /** Takes an output, in order of the rows. It may add a token, or leave the engine. */
@@ -37,6 +39,8 @@ export interface Task {
 export interface Membership {
   /** How many of its tokens were computed so far, some of them twice where it lost its pages. */
   readonly computed: number;
+  /** How many of its tokens were found in pages of earlier tasks when it began. */
+  readonly reused: number;
   /** Tells the engine that the task now wants something. */
   wake(): void;
   /** Takes the task out and gives its pages back. Doing it again does nothing. */

@@ -64,6 +64,10 @@ export class TokenStream {
     const { prefilled, membership } = this.#task;
     return prefilled ?? membership?.computed ?? 0;
   }
+  /** How many tokens of the prompt were there already. */
+  get reused(): number {
+    return this.#task.membership?.reused ?? 0;
+  }
   /** How many tokens were computed, those that lost their pages more than once. */
   get computed(): number {
     return this.#task.membership?.computed ?? 0;
@@ -90,6 +94,7 @@ export class TokenStream {
 class TokenTask implements Task {
   readonly tokens: number[];
   readonly needsLogits: boolean;
+  readonly sharesPrefix = true;
   membership?: Membership;
   prefilled?: number;
   end?: StreamEnd;

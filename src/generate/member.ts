@@ -1,0 +1,63 @@
+/**
+ * A task in an engine, with what it owns.
+ *
+ * @module
+ */
+import type { Sequence } from "./pages.ts";
+import type { Candidate } from "./policy.ts";
+import type { Membership, Task, Want } from "./task.ts";
+
+/** A task with what it owns. */
+export class Member implements Candidate, Membership {
+  /** What it is for. */
+  readonly task: Task;
+  readonly arrival: number;
+  /** What it owns in the cache. */
+  readonly sequence: Sequence;
+  readonly wake: () => void;
+  served = 0;
+  computed = 0;
+  reused = 0;
+  /** Whether it has left. */
+  gone = false;
+  readonly #release: (member: Member) => void;
+
+  /** A task that has just come. */
+  constructor(
+    task: Task,
+    arrival: number,
+    sequence: Sequence,
+    engine: { wake: () => void; release: (member: Member) => void },
+  ) {
+    this.task = task;
+    this.arrival = arrival;
+    this.sequence = sequence;
+    this.wake = engine.wake;
+    this.#release = engine.release;
+  }
+
+  leave(): void {
+    if (this.gone) return;
+    this.gone = true;
+    this.#release(this);
+  }
+
+  get cached(): number {
+    return this.sequence.length;
+  }
+  get pending(): number {
+    return this.task.tokens.length - this.sequence.length;
+  }
+  get silent(): number {
+    return Math.max(this.task.firstOutput - this.sequence.length, 0);
+  }
+  get wants(): Want {
+    return this.task.wants;
+  }
+  get pages(): number {
+    return this.sequence.pages.length;
+  }
+  get solePages(): number {
+    return this.sequence.solePages;
+  }
+}
