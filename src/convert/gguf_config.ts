@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type GgufValue } from "../formats/gguf_values.ts";
+import type { GgufValue } from "../formats/gguf_values.ts";
 import { tensorOfBytes, type TensorOut } from "../formats/tensor_out.ts";
 import { ACTIVATION_NAMES, type DecoderConfig } from "../models/config.ts";
 import {
