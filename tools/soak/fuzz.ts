@@ -59,11 +59,12 @@ export function fuzzKinds(): Promise<FuzzKind[]> {
       ["forge", await read("small.forge"), "open", 1],
       ["a model in GGUF", await read("model.gguf"), "describe", 1 / 10],
       ["a model in forge", await read("model.forge"), "describe", 1 / 10],
+      ["a quantized model in safetensors", await read("model.safetensors"), "open", 1 / 10],
       [
         "a tokenizer.json",
         new TextEncoder().encode(JSON.stringify(smallTokenizer(300))),
         "tokenizer.json",
-        1 / 20,
+        1 / 10,
       ],
       ["a config.json", await config("gemma3"), "config.json", 1 / 10],
       ["a config.json of experts", await config("qwen2_moe"), "config.json", 1 / 10],

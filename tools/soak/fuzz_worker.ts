@@ -84,7 +84,7 @@ function mutateJson(text: string, seed: number): unknown {
       const key = keys[pick(seed, 100 * i + depth, keys.length)];
       const child = place[key];
       if (typeof child !== "object" || child === null || pick(seed, 100 * i + 50 + depth, 3) === 0) {
-        place[key] = VALUES[pick(seed, 100 * i + 99, VALUES.length)];
+        place[key] = structuredClone(VALUES[pick(seed, 100 * i + 99, VALUES.length)]);
         break;
       }
       place = child;
