@@ -63,11 +63,17 @@ function findTensor(file: ModelFile, name: string, shape: readonly number[]): Te
       tensor: name,
     });
   }
-  if (tensor.shape.join() !== shape.join()) {
+  if (!sameShape(tensor.shape, shape)) {
     const what = `the shape is [${tensor.shape}] and the configuration demands [${shape}]`;
     throw new InvalidFileError(what, { file: file.name, tensor: name, offset: tensor.offset });
   }
   return tensor;
+}
+
+/** Shapes are the same without what is 1 at the front: some converters leave that out. */
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  const inner = (shape: readonly number[]): string => shape.slice(shape.findIndex((dim) => dim !== 1)).join();
+  return inner(a) === inner(b);
 }
 
 /** Options of `uploadWeights`. */

@@ -4,8 +4,10 @@
  *
  * @module
  */
-import { type EngineUsage, load, type Model } from "../mod.ts";
+import { convert, type EngineUsage, load, type Model } from "../mod.ts";
 import { uniform } from "../src/sampling/random.ts";
+import { withFolder } from "../tests/support/goldens.ts";
+import { LLAMA2_CONFIG, llama2Tensors, writeSparse } from "../tests/support/sparse_model.ts";
 import { fuzz, fuzzKinds } from "./soak/fuzz.ts";
 
 const scale = Number(Deno.env.get("LLMFORGE_SOAK") ?? "0.1");
@@ -31,6 +33,23 @@ const cases = Math.ceil(100_000 * scale);
 for (const kind of await fuzzKinds()) {
   await check(`damaged: ${kind.name}`, () => fuzz(kind, Math.ceil(cases * kind.share)));
 }
+
+await check("a large model converted in bounded memory", async () => {
+  const layers = scale < 1 ? 1 : 4;
+  return await withFolder(async (folder) => {
+    await writeSparse(`${folder}/model.safetensors`, "f16", llama2Tensors(layers));
+    const config = { ...LLAMA2_CONFIG, num_hidden_layers: layers };
+    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
+    const before = Deno.memoryUsage().rss;
+    let most = 0;
+    const onProgress = () => most = Math.max(most, Deno.memoryUsage().rss - before);
+    const { bytes } = await convert(folder, `${folder}/out.gguf`, { quantize: "q4_0", onProgress });
+    if (most > 2 ** 29) throw new Error(`memory grew by ${Math.round(most / 2 ** 20)} MiB`);
+    return `${layers} layers of 7B, ${Math.round(bytes / 2 ** 20)} MiB, memory grew by ${
+      Math.round(most / 2 ** 20)
+    } MiB`;
+  });
+});
 
 await check("aborted generations", async () => {
   const rounds = Math.ceil(10_000 * scale);

@@ -6,12 +6,14 @@
 import { LLMForgeError, UnsupportedModelError } from "../errors.ts";
 import { type MetadataPair, metadataPair } from "../formats/gguf_values.ts";
 import type { ModelFile } from "../formats/model_file.ts";
+import type { JsonObject } from "../formats/json.ts";
 import { QUANTIZED_KEY } from "../formats/safetensors.ts";
 import type { TensorOut } from "../formats/tensor_out.ts";
 import type { Architecture, ModelMetadata } from "../models/architecture.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import { describeModel, type ModelDescription } from "../models/describe.ts";
 import { ROPE_TENSORS } from "../models/rope_config.ts";
+import { samplingDefaults } from "../model_files.ts";
 import { tensorSource } from "../weight_source.ts";
 import { type LocatedWeight, locateWeights } from "../weights.ts";
 import { activationField, ggufConfig, type GgufFields, ropeTensors } from "./gguf_config.ts";
@@ -182,18 +184,19 @@ async function toGguf(
   const all: GgufFields = {
     ...fields,
     ...(typeof named === "string" && named !== "" ? { "general.name": named } : {}),
+    ...samplingFields(file),
     ...await ggufTokenizerFields(file, config),
   };
   const pairs = Object.entries(all).map(([key, value]) => metadataPair(key, value));
   return { family: architecture, to, naming: "gguf", extra, pairs, files: {} };
 }
 
-async function toHuggingFace(
+function toHuggingFace(
   file: ModelFile,
   architecture: Architecture,
   config: DecoderConfig,
   located: readonly LocatedWeight[],
-): Promise<Translation> {
+): Translation {
   const family = huggingFaceFamily(architecture, config);
   const names = new Set(located.map(({ spec }) => spec.name));
   const fields = huggingFaceConfig(family, config, (weight) => names.has(weight));
@@ -203,16 +206,43 @@ async function toHuggingFace(
     shapeOf: headShape(config),
     smallTensors: new Map(),
   });
-  const files = { "config.json": fields, ...huggingFaceTokenizerFiles(file.metadata) };
+  const { "generation_config.json": generation, ...tokenizer } = huggingFaceTokenizerFiles(file.metadata);
+  const all = { ...generation as JsonObject | undefined, ...samplingSettings(file) };
+  const files = {
+    "config.json": fields,
+    ...(Object.keys(all).length > 0 ? { "generation_config.json": all } : {}),
+    ...tokenizer,
+  };
   return {
     family,
     to,
     naming: "hugging_face",
     extra: [],
     pairs: [],
-    files: Object.fromEntries(
-      await Promise.resolve(Object.entries(files).map(([name, value]) => [name, json(value)])),
-    ),
+    files: Object.fromEntries(Object.entries(files).map(([name, value]) => [name, json(value)])),
+  };
+}
+
+/** The recommended sampling as GGUF metadata. */
+function samplingFields(file: ModelFile): GgufFields {
+  const { temperature, topK, topP } = samplingDefaults(file);
+  const f32 = (value: number): GgufFields[string] => ({ type: "f32", value });
+  return {
+    ...(temperature === undefined ? {} : { "general.sampling.temp": f32(temperature) }),
+    ...(topK === undefined ? {} : { "general.sampling.top_k": { type: "i32", value: topK } }),
+    ...(topP === undefined ? {} : { "general.sampling.top_p": f32(topP) }),
+  };
+}
+
+/** The recommended sampling as fields of `generation_config.json`. */
+function samplingSettings(file: ModelFile): JsonObject {
+  const { temperature, topK, topP } = samplingDefaults(file);
+  if (temperature === undefined && topK === undefined && topP === undefined) return {};
+  return {
+    do_sample: true,
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topK === undefined ? {} : { top_k: topK }),
+    ...(topP === undefined ? {} : { top_p: topP }),
   };
 }
 

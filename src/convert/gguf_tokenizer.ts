@@ -145,20 +145,17 @@ function idFields(
   const eos = idOf("eos_token") ?? config.eosIds[0] ?? generation[0];
   const turn = [...generation, ...config.eosIds].find((id) => id !== eos);
   const [first, last] = template(json);
-  const adds = (name: string, id: number | undefined, found: unknown): boolean | undefined =>
-    id === undefined || json === undefined
-      ? undefined
-      : typeof settings[name] === "boolean"
-      ? settings[name]
-      : findId(json, found) === id;
+  // As the tokenizer.json says: `add_bos_token` of the settings is for tokenizers without one.
+  const adds = (id: number | undefined, found: unknown): boolean | undefined =>
+    id === undefined || json === undefined ? undefined : findId(json, found) === id;
   const fields: Record<string, GgufValue | undefined> = {
     bos_token_id: bos,
     eos_token_id: eos,
     eot_token_id: turn,
     unknown_token_id: idOf("unk_token"),
     padding_token_id: idOf("pad_token"),
-    add_bos_token: adds("add_bos_token", bos, first),
-    add_eos_token: adds("add_eos_token", eos, last),
+    add_bos_token: adds(bos, first),
+    add_eos_token: adds(eos, last),
   };
   return Object.fromEntries(
     Object.entries(fields).filter((field): field is [string, GgufValue] => field[1] !== undefined)

@@ -5,7 +5,7 @@
  */
 import { DTypeError } from "../errors.ts";
 import { type DType, DTYPES } from "../tensor/dtype.ts";
-import { quantize } from "../tensor/quantize.ts";
+import { dequantize, quantize } from "../tensor/quantize.ts";
 import { QUANT_KINDS, type QuantKind } from "./quant_kinds.ts";
 
 /** What is taken where the rows of a weight are no whole blocks, as llama.cpp does. */
@@ -60,13 +60,14 @@ export function chooseDType(
   kind: QuantKind,
   tiedHead: boolean,
 ): Choice | undefined {
-  if (shape.length < 2 || !(dtype in CONVERTIBLE) || isKept(weight)) return undefined;
+  if (shape.length < 2 || !READABLE.has(dtype) || isKept(weight)) return undefined;
   const isHead = weight === "head.weight" || (tiedHead && weight === "embedding.weight");
   const columns = shape[shape.length - 1];
   const wanted = (isHead && HEAD_KINDS[kind]) || kind;
   for (let next: QuantKind | undefined = wanted; next; next = SMALLER_BLOCKS[next]) {
     if (available(next) && columns % DTYPES[next as DType].blockSize === 0) {
-      return { dtype: next as DType, fits: next === wanted || !available(wanted) };
+      // The head has more bits than were asked for, whichever of the two it gets.
+      return { dtype: next as DType, fits: next === wanted || (wanted !== kind && next === "q8_0") };
     }
   }
   throw new DTypeError(`no dtype for rows of ${columns} elements is like ${kind}; convert to f16`);
@@ -84,18 +85,24 @@ export function writable(): QuantKind[] {
 }
 
 function available(kind: QuantKind): boolean {
-  return kind in CONVERTIBLE;
+  return WRITABLE.has(kind);
 }
 
-/** Dtypes that there is a conversion to. */
-const CONVERTIBLE: Readonly<Partial<Record<string, true>>> = Object.fromEntries(
-  Object.entries(DTYPES).filter(([dtype, { blockSize }]) => {
+/** Dtypes for which a conversion, tried on one block, does not throw. */
+function possible(convert: (dtype: DType, info: typeof DTYPES[DType]) => unknown): ReadonlySet<string> {
+  const found = (Object.entries(DTYPES) as [DType, typeof DTYPES[DType]][]).filter(([dtype, info]) => {
     try {
-      quantize(dtype as DType, new Float32Array(blockSize));
+      convert(dtype, info);
       return true;
     } catch (error) {
       if (error instanceof DTypeError) return false;
       throw error;
     }
-  }).map(([dtype]) => [dtype, true]),
+  });
+  return new Set(found.map(([dtype]) => dtype));
+}
+
+const READABLE = possible((dtype, { blockSize, blockBytes }) =>
+  dequantize(dtype, new Uint8Array(blockBytes), new Float32Array(blockSize))
 );
+const WRITABLE = possible((dtype, { blockSize }) => quantize(dtype, new Float32Array(blockSize)));

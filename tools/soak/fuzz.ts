@@ -59,12 +59,15 @@ export function fuzzKinds(): Promise<FuzzKind[]> {
       ["forge", await read("small.forge"), "open", 1],
       ["a model in GGUF", await read("model.gguf"), "describe", 1 / 10],
       ["a model in forge", await read("model.forge"), "describe", 1 / 10],
+      ["a quantized model in safetensors", await read("model.safetensors"), "open", 1 / 10],
       [
         "a tokenizer.json",
         new TextEncoder().encode(JSON.stringify(smallTokenizer(300))),
         "tokenizer.json",
-        1 / 20,
+        1 / 10,
       ],
+      ["a config.json", await config("gemma3"), "config.json", 1 / 10],
+      ["a config.json of experts", await config("qwen2_moe"), "config.json", 1 / 10],
       ["a model in GGUF, loaded", await read("model.gguf"), "load", 1 / 200],
       ["a model in forge, loaded", await read("model.forge"), "load", 1 / 200],
     ];
@@ -73,10 +76,13 @@ export function fuzzKinds(): Promise<FuzzKind[]> {
       sound,
       depth,
       share,
-      header: depth === "tokenizer.json" ? sound.length : await headerBytes(sound),
+      header: depth.endsWith(".json") ? sound.length : await headerBytes(sound),
     })));
   });
 }
+
+const config = (model: string): Promise<Uint8Array<ArrayBuffer>> =>
+  Deno.readFile(new URL(`${model}/config.json`, MODELS));
 
 async function headerBytes(sound: Uint8Array<ArrayBuffer>): Promise<number> {
   const file = await openModelFile(sound);

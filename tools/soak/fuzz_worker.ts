@@ -16,7 +16,7 @@ import { huggingFaceTokenizer } from "../../src/tokenizer/hugging_face.ts";
 import { locateWeights } from "../../src/weights.ts";
 
 /** How far a damaged file is followed. */
-export type Depth = "open" | "describe" | "load" | "tokenizer.json";
+export type Depth = "open" | "describe" | "load" | "tokenizer.json" | "config.json";
 
 /** What the worker is told. */
 export interface FuzzTask {
@@ -69,7 +69,9 @@ function seal(bytes: Uint8Array<ArrayBuffer>): void {
 }
 
 /** What a damaged JSON file may hold in place of anything. */
-const VALUES = [null, true, -1, 1e308, 0.5, "", "\0", "x".repeat(50), [], [[]], {}, { type: "ByteLevel" }];
+const VALUES = [null, true, -1, 1e308, 2 ** 30, 1000, 0.5, "", "\0", "x".repeat(50), [], [[]], {}, {
+  type: "ByteLevel",
+}];
 
 /** A JSON document with one or two of its values replaced. */
 function mutateJson(text: string, seed: number): unknown {
@@ -82,7 +84,7 @@ function mutateJson(text: string, seed: number): unknown {
       const key = keys[pick(seed, 100 * i + depth, keys.length)];
       const child = place[key];
       if (typeof child !== "object" || child === null || pick(seed, 100 * i + 50 + depth, 3) === 0) {
-        place[key] = VALUES[pick(seed, 100 * i + 99, VALUES.length)];
+        place[key] = structuredClone(VALUES[pick(seed, 100 * i + 99, VALUES.length)]);
         break;
       }
       place = child;
@@ -90,6 +92,17 @@ function mutateJson(text: string, seed: number): unknown {
   }
   return root;
 }
+
+/** A model of which only the configuration is looked at. */
+const NO_TENSORS: ModelFile = {
+  format: "safetensors",
+  naming: "hugging_face",
+  name: "config.json",
+  bytes: 0,
+  metadata: {},
+  tensors: new Map(),
+  close: () => undefined,
+};
 
 const TEXT = "Once upon a time <|endoftext|> naïve 123";
 
@@ -105,6 +118,12 @@ async function one({ sound, header, depth }: FuzzTask, seed: number): Promise<vo
     const tokenizer = huggingFaceTokenizer(mutateJson(new TextDecoder().decode(sound), seed));
     await tokenizer.prepare();
     tokenizer.decode(tokenizer.encode(TEXT));
+    return;
+  }
+  if (depth === "config.json") {
+    const config = mutateJson(new TextDecoder().decode(sound), seed) as Record<string, unknown>;
+    const description = await describeModel({ ...NO_TENSORS, config });
+    description.architecture.weights(description.config);
     return;
   }
   const bytes = mutate(sound, header, seed);
