@@ -61,7 +61,7 @@ async function hasCargo(): Promise<boolean> {
 
 const files = Deno.args.length > 0
   ? Deno.args
-  : ["--doc", "mod.ts", "tensor.ts", "src", "tests", "bench/runner"];
+  : ["--doc", "docs/generation.md", "mod.ts", "tensor.ts", "src", "tests", "bench/runner"];
 count(await run(Deno.execPath(), ["test", "-A", ...files]), DENO_LINE);
 if (Deno.args.length === 0) {
   if (await hasCargo()) {
