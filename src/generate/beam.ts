@@ -4,29 +4,15 @@
  *
  * @module
  */
-import { InvalidArgumentError } from "../errors.ts";
 import { Logprobs } from "../sampling/logprobs.ts";
-
-/** A sequence of the next step: one of the last step's, and the token that it goes on with. */
-export interface Branch {
-  /** Index of a sequence of the last step. */
-  readonly parent: number;
-  /** Token that is appended to it. */
-  readonly token: number;
-}
-
-/**
- * Sequences that are run together and fork. Whoever implements it owns the caches: of a parent that several branches
- * name the pages are shared by count and only a partly filled one is copied, and the pages of one that no branch names
- * are free before the step. What all sequences look at, such as the source of an encoder-decoder model, is its own
- * affair.
- */
-export interface ForkingSequences {
-  /** Runs the prompt as one sequence; gives the logits after it. */
-  start(): Promise<Float32Array>;
-  /** Makes the branches the sequences of this step and gives the logits after each, in their order. */
-  step(branches: readonly Branch[]): Promise<readonly Float32Array[]>;
-}
+import {
+  type Branch,
+  checkCount,
+  type ForkingSequences,
+  ranked,
+  type ScoredSequence,
+  sequenceScore,
+} from "./forking.ts";
 
 /** Options of a beam search. */
 export interface BeamOptions {
@@ -45,18 +31,6 @@ export interface BeamOptions {
   readonly earlyStopping?: boolean | "never";
   /** Ends the search; what there is by then is the result. */
   readonly signal?: AbortSignal;
-}
-
-/** A sequence that was found. */
-export interface Beam {
-  /** Its tokens without the prompt; with the one that ended it. */
-  readonly ids: readonly number[];
-  /** Sum of log-probabilities / length^penalty. */
-  readonly score: number;
-  /** Natural logarithm of its probability. */
-  readonly logprob: number;
-  /** Why it is not longer. */
-  readonly finishReason: "stop" | "length" | "abort";
 }
 
 /** A sequence that may go on. */
@@ -80,7 +54,10 @@ interface Running {
  * console.assert(best.ids.join() === "0,1,0,1");
  * ```
  */
-export async function beamSearch(sequences: ForkingSequences, options: BeamOptions): Promise<Beam[]> {
+export async function beamSearch(
+  sequences: ForkingSequences,
+  options: BeamOptions,
+): Promise<ScoredSequence[]> {
   const { beams, maxTokens, signal } = options;
   checkCount("beams", beams);
   checkCount("maxTokens", maxTokens);
@@ -88,7 +65,7 @@ export async function beamSearch(sequences: ForkingSequences, options: BeamOptio
   // Enough to go on with, even if every token that ends a text is among the best of each.
   const width = Math.max(2, 1 + eosIds.size) * beams;
   let running: readonly Running[] = [{ ids: [], logprob: 0, branch: { parent: 0, token: -1 } }];
-  let finished: readonly Beam[] = [];
+  let finished: readonly ScoredSequence[] = [];
   for (let length = 1; length <= maxTokens && !signal?.aborted; length++) {
     const rows = length === 1
       ? [await sequences.start()]
@@ -106,11 +83,6 @@ export async function beamSearch(sequences: ForkingSequences, options: BeamOptio
   return ranked([...finished, ...running.map((one) => toBeam(one, "abort", options))], beams);
 }
 
-/** A sequence's score: the sum of its log-probabilities / length^penalty. */
-export function sequenceScore(logprob: number, length: number, lengthPenalty = 1): number {
-  return length === 0 ? 0 : logprob / length ** lengthPenalty;
-}
-
 /** The likeliest `width` sequences that are longer by one token. */
 function extend(running: readonly Running[], rows: readonly Float32Array[], width: number): Running[] {
   return rows.flatMap((row, parent) =>
@@ -123,7 +95,12 @@ function extend(running: readonly Running[], rows: readonly Float32Array[], widt
 }
 
 /** Whether no running sequence can change the result; `best` is the likeliest, `length` tokens long. */
-function isDecided(best: number, length: number, finished: readonly Beam[], options: BeamOptions): boolean {
+function isDecided(
+  best: number,
+  length: number,
+  finished: readonly ScoredSequence[],
+  options: BeamOptions,
+): boolean {
   const { beams, maxTokens, lengthPenalty = 1, earlyStopping = false } = options;
   if (finished.length < beams) return false;
   if (earlyStopping === true) return true;
@@ -131,15 +108,10 @@ function isDecided(best: number, length: number, finished: readonly Beam[], opti
   return sequenceScore(best, reachable, lengthPenalty) <= finished[finished.length - 1].score;
 }
 
-function toBeam({ ids, logprob }: Running, finishReason: Beam["finishReason"], options: BeamOptions): Beam {
+function toBeam(
+  { ids, logprob }: Running,
+  finishReason: ScoredSequence["finishReason"],
+  options: BeamOptions,
+): ScoredSequence {
   return { ids, score: sequenceScore(logprob, ids.length, options.lengthPenalty), logprob, finishReason };
-}
-
-function ranked(beams: readonly Beam[], count: number): Beam[] {
-  return beams.toSorted((a, b) => b.score - a.score).slice(0, count);
-}
-
-function checkCount(name: string, value: number): void {
-  if (Number.isInteger(value) && value >= 1) return;
-  throw new InvalidArgumentError(`${name} must be a whole number of at least 1, not ${value}`);
 }
