@@ -117,13 +117,16 @@ function gather(
   bucket: number,
 ): Uint32Array<ArrayBuffer> {
   const size = counts[bucket];
-  const members = new Uint32Array(size);
+  // One more, for the writes behind the last.
+  const members = new Uint32Array(size + 1);
   const from = bucket === 0 ? -Infinity : bucket;
   // No distance is beyond the last bucket, not even an infinite one.
   const to = bucket === BUCKETS - 1 ? NaN : bucket + 1;
   for (let i = 0, n = 0; n < size && i < length; i++) {
     const distance = (highest - keys[i]) * (1 / WIDTH);
-    if (distance >= from && !(distance >= to)) members[n++] = i;
+    members[n] = i;
+    // No branch: which ones are in the bucket is hard to foretell for a processor.
+    n += Number(distance >= from) - Number(distance >= to);
   }
-  return members;
+  return members.subarray(0, size);
 }
