@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { InvalidArgumentError, Option } from "commander";
 import { BACKEND_NAMES, type BackendChoice } from "../backends/select.ts";
+import { InvalidArgumentError, Option } from "./option.ts";
 
 /** Options that every command has. */
 export interface CommonOptions {
