@@ -3,17 +3,20 @@
  *
  * @module
  */
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
+import { QUANT_KINDS } from "../convert/quant_kinds.ts";
 import type { BatchOptions } from "./batch.ts";
 import type { BenchOptions } from "./bench.ts";
+import { commanderOption } from "./commander.ts";
 import type { ConvertCommandOptions } from "./convert.ts";
 import type { InspectOptions } from "./inspect.ts";
 import type { LogitsOptions } from "./logits.ts";
+import { Option } from "./option.ts";
 import { type CommonOptions, commonOptions, generationOptions } from "./options.ts";
-import { QUANT_KINDS } from "../convert/quant_kinds.ts";
-import { modelOptions, profileOptions, tokenIds, whole } from "./options.ts";
+import { modelOptions, tokenIds, whole } from "./options.ts";
 import type { EvalOptions } from "./eval.ts";
 import type { RunOptions } from "./run.ts";
+import { runOptions } from "./run_options.ts";
 import type { TokenizeOptions } from "./tokenize.ts";
 import { checkBarePrompt } from "./verbs.ts";
 
@@ -112,14 +115,7 @@ export function addCommands(program: Command, context: CommandContext): void {
 }
 
 function addRun(program: Command, { signal, bare, choose }: CommandContext): void {
-  add(program, "run", "complete a prompt (the default command)", [
-    ...modelOptions(),
-    new Option("--prompt-ids <ids>", "token ids such as 1,2,3 in place of the prompt").argParser(tokenIds),
-    new Option("--system <text>", "answer the prompt as a chat with these instructions"),
-    new Option("--raw", "complete the prompt as it stands, as without --system").conflicts("system"),
-    ...generationOptions(),
-    ...profileOptions(),
-  ])
+  add(program, "run", "complete a prompt (the default command)", runOptions())
     .argument("[prompt]", "the text to go on from, or - for standard input")
     .action((prompt: string | undefined, options: RunOptions) => {
       if (bare) checkBarePrompt(prompt);
@@ -129,6 +125,6 @@ function addRun(program: Command, { signal, bare, choose }: CommandContext): voi
 
 function add(program: Command, name: string, description: string, options: readonly Option[]): Command {
   const command = program.command(name).description(description);
-  for (const option of [...options, ...commonOptions()]) command.addOption(option);
+  for (const option of [...options, ...commonOptions()]) command.addOption(commanderOption(option));
   return command;
 }

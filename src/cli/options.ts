@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { Option } from "commander";
 import { BACKEND_NAMES, type BackendChoice } from "../backends/select.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
+import { Option } from "./option.ts";
 import { samplingOptions } from "./sampling_options.ts";
 import { texts, whole } from "./values.ts";
 

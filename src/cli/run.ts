@@ -97,7 +97,7 @@ async function describe(
   stats: GenerationStats,
   loadMs: number,
 ): Promise<Record<string, unknown>> {
-  const { default: process } = await import("node:process");
+  const { peakMemory } = await import("./peak_memory.ts");
   return {
     text,
     ids: stats.ids,
@@ -114,7 +114,7 @@ async function describe(
       decode_tok_s: stats.decodeTokensPerSecond,
       ttft_ms: stats.timeToFirstToken,
     },
-    memory: { ...model.memory, peak_rss: process.resourceUsage().maxRSS },
+    memory: { ...model.memory, peak_rss: await peakMemory() },
   };
 }
 

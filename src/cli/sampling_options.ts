@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError, Option } from "./option.ts";
 import { type NumericOption, RANGES, type SamplingOptions } from "../sampling/options.ts";
 import { number, texts, whole } from "./values.ts";
 
@@ -45,7 +45,7 @@ class NamedOption extends Option {
     this.#name = name;
   }
 
-  override attributeName(): string {
+  override get key(): string {
     return this.#name;
   }
 }

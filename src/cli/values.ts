@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError } from "./option.ts";
 
 /** Parses a whole number of `min` to `max`. */
 export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
