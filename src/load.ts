@@ -9,7 +9,9 @@ import { InvalidArgumentError, OutOfMemoryError } from "./errors.ts";
 import type { ModelFile } from "./formats/model_file.ts";
 import { openModelFile } from "./formats/open.ts";
 import type { SourceLike } from "./formats/source.ts";
+import { CrossCache, crossCacheBytes } from "./generate/cross_cache.ts";
 import { cacheBytes, Decoder } from "./generate/decoder.ts";
+import { Encoder } from "./generate/encoder.ts";
 import { describeModel, type ModelDescription } from "./models/describe.ts";
 import { Model } from "./model.ts";
 import type { Profile } from "./trace/profile.ts";
@@ -122,28 +124,33 @@ async function assemble(
 ): Promise<Model> {
   const { architecture, config } = description;
   const { contextLength, cacheDType } = chooseCache(description, located, options);
-  checkMemory(backend, located, cacheBytes(config, contextLength, cacheDType));
+  const crossBytes = crossCacheBytes(config, contextLength, cacheDType);
+  checkMemory(backend, located, cacheBytes(config, contextLength, cacheDType) + crossBytes);
   const tokenizer = await modelTokenizer(file);
   const preparing = options.lazyTokenizer ? undefined : tokenizer?.prepare();
   // A failure is reported where it is awaited, after the weights.
   preparing?.catch(() => undefined);
   const weights = await uploadWeights(backend, located, options);
   try {
-    const decoder = await Decoder.create({
-      backend,
-      architecture,
-      config,
-      weights,
-      contextLength,
-      cacheDType,
-      profile: options.profile,
-    });
+    const cross = config.kind === "encoder-decoder"
+      ? new CrossCache(backend, config, contextLength, cacheDType)
+      : undefined;
+    const parts = { backend, architecture, config, weights, contextLength, cacheDType, cross };
+    const decoder = config.kind === "encoder"
+      ? undefined
+      : await Decoder.create({ ...parts, profile: options.profile });
+    const encoder = new Encoder(parts);
+    // An encoder's Program is compiled at once too, so that what the backend lacks is told now.
+    if (config.kind !== "decoder") await encoder.prepare();
     await preparing;
     return new Model({
       name,
       backend,
       report,
       decoder,
+      encoder,
+      cross,
+      contextLength,
       config,
       weights,
       tokenizer,

@@ -6,7 +6,10 @@
 import type { Backend, BackendName, DeviceInfo, WeightHandle } from "./backends/backend.ts";
 import type { BackendReport } from "./backends/select.ts";
 import { InvalidArgumentError, SequenceLengthExceededError, TokenizerError } from "./errors.ts";
+import type { CrossCache, CrossPart } from "./generate/cross_cache.ts";
 import { type Decoder, PREFILL_ROWS } from "./generate/decoder.ts";
+import { embed, type EmbedInput, type EmbedOptions, type RankedDocument, rerank } from "./generate/embed.ts";
+import type { Encoder } from "./generate/encoder.ts";
 import { type GenerateOptions, Generation } from "./generate/generation.ts";
 import { nextTask } from "./generate/next_task.ts";
 import type { DecoderConfig } from "./models/config.ts";
@@ -22,8 +25,14 @@ export interface ModelParts {
   readonly backend: Backend;
   /** How the backend was chosen. */
   readonly report: readonly BackendReport[];
-  /** Runs the steps. */
-  readonly decoder: Decoder;
+  /** Runs the steps; absent in encoders. */
+  readonly decoder?: Decoder;
+  /** Reads whole texts. */
+  readonly encoder: Encoder;
+  /** What the encoder of an encoder–decoder leaves for the decoder. */
+  readonly cross?: CrossCache;
+  /** Longest sequence, in tokens. */
+  readonly contextLength: number;
   /** Configuration. */
   readonly config: DecoderConfig;
   /** Uploaded weights. */
@@ -73,7 +82,7 @@ export class Model {
   }
   /** Longest sequence this instance holds, in tokens. */
   get contextLength(): number {
-    return this.#parts.decoder.contextLength;
+    return this.#parts.contextLength;
   }
   /** The backend it runs on, and what became of the others. */
   get backend(): { name: BackendName; device: DeviceInfo; report: readonly BackendReport[] } {
@@ -82,9 +91,10 @@ export class Model {
   }
   /** Bytes of weights, KV cache and temporaries. */
   get memory(): { weights: number; kv: number; arena: number } {
-    const { weights, decoder } = this.#parts;
+    const { weights, decoder, encoder, cross } = this.#parts;
     const bytes = [...weights.values()].reduce((sum, handle) => sum + handle.bytes, 0);
-    return { weights: bytes, kv: decoder.cacheBytes, arena: decoder.arenaBytes };
+    const kv = (decoder?.cacheBytes ?? 0) + (cross?.bytes ?? 0);
+    return { weights: bytes, kv, arena: (decoder?.arenaBytes ?? 0) + encoder.arenaBytes };
   }
   /** Whether the model's files have a tokenizer. */
   get hasTokenizer(): boolean {
@@ -104,14 +114,18 @@ export class Model {
   /**
    * Continues a prompt: text, or token ids. Special tokens written in the text count as such.
    * What the options leave open is as the model's own files recommend, and greedy where they say nothing.
+   * An encoder–decoder reads the prompt and writes about it.
    */
   generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
     this.#checkOpen();
-    const { decoder, defaults, tokenizer, config } = this.#parts;
+    const { defaults, tokenizer, config } = this.#parts;
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
     return new Generation(
       {
-        decoder,
+        decoder: this.#decoder,
+        ...(config.kind === "encoder-decoder"
+          ? { encoder: { read: (ids) => this.#parts.encoder.encode({ ids }), startIds: this.#startIds } }
+          : {}),
         tokenizer: () => Promise.resolve(tokenizer),
         eosIds: (loaded) => [...new Set([...config.eosIds, ...(loaded?.eosIds ?? [])])],
         track: (work) => this.#track(work),
@@ -126,21 +140,71 @@ export class Model {
     return await this.tokenizer.applyChatTemplate(messages);
   }
 
-  /** Logits after the last of `ids`, [vocabulary]. */
-  async logits(ids: readonly number[]): Promise<Float32Array> {
+  /**
+   * A vector for each text, which may be given as token ids too. With the pooling `none` it is the vectors of all its
+   * tokens, one after another. A decoder's are its final hidden states.
+   *
+   * @throws {SequenceLengthExceededError} where a text is longer than the context.
+   */
+  async embed(inputs: readonly EmbedInput[], options: EmbedOptions = {}): Promise<Float32Array[]> {
     this.#checkOpen();
-    if (ids.length === 0) throw new InvalidArgumentError("logits need at least one token");
-    const { decoder } = this.#parts;
-    if (ids.length > decoder.contextLength) {
-      throw new SequenceLengthExceededError({ max: decoder.contextLength, actual: ids.length });
+    return await this.#track(embed(this.#parts, inputs, options));
+  }
+
+  /**
+   * Documents by how well they answer a query, best first; for models with a classification head of one label.
+   *
+   * @throws {InvalidArgumentError} where the model has no such head.
+   */
+  async rerank(query: string, documents: readonly string[]): Promise<RankedDocument[]> {
+    this.#checkOpen();
+    return await this.#track(rerank(this.#parts, query, documents));
+  }
+
+  /**
+   * Logits after the last of `ids`, [vocabulary]. An encoder–decoder's encoder reads `ids`, and the logits are those
+   * after the last of `decoderIds`, by default the token that its texts begin with.
+   */
+  async logits(ids: readonly number[], decoderIds?: readonly number[]): Promise<Float32Array> {
+    this.#checkOpen();
+    return await this.#track(this.#logits(ids, decoderIds));
+  }
+
+  async #logits(ids: readonly number[], decoderIds?: readonly number[]): Promise<Float32Array> {
+    const { config, encoder, contextLength } = this.#parts;
+    const decoder = this.#decoder;
+    if (decoderIds && config.kind !== "encoder-decoder") {
+      throw new InvalidArgumentError("ids for a decoder beside an encoder need a model that has both");
     }
-    using sequence = decoder.sequence();
+    using cross: CrossPart | undefined = config.kind === "encoder-decoder"
+      ? await encoder.encode({ ids })
+      : undefined;
+    const tokens = cross ? decoderIds ?? this.#startIds : ids;
+    if (tokens.length === 0) throw new InvalidArgumentError("logits need at least one token");
+    if (tokens.length > contextLength) {
+      throw new SequenceLengthExceededError({ max: contextLength, actual: tokens.length });
+    }
+    using sequence = decoder.sequence(cross);
     let result;
-    for (let start = 0; start < ids.length; start += PREFILL_ROWS) {
+    for (let start = 0; start < tokens.length; start += PREFILL_ROWS) {
       if (start > 0) await nextTask();
-      result = decoder.step(sequence, ids.slice(start, start + PREFILL_ROWS));
+      result = decoder.step(sequence, tokens.slice(start, start + PREFILL_ROWS));
     }
-    return await this.#track(result?.logits() ?? Promise.resolve(new Float32Array()));
+    return await (result?.logits() ?? Promise.resolve(new Float32Array()));
+  }
+
+  get #decoder(): Decoder {
+    const { decoder, name } = this.#parts;
+    if (!decoder) {
+      throw new InvalidArgumentError(`${name} is an encoder and writes no text; use embed or rerank`);
+    }
+    return decoder;
+  }
+
+  /** What an encoder–decoder's texts begin with. */
+  get #startIds(): readonly number[] {
+    const { decoderStartId } = this.#parts.config;
+    return decoderStartId === undefined ? [] : [decoderStartId];
   }
 
   /**
@@ -160,12 +224,16 @@ export class Model {
     if (!(window >= 2) || window > this.contextLength) {
       throw new InvalidArgumentError(`the window must be 2 to ${this.contextLength} tokens, not ${window}`);
     }
+    const decoder = this.#decoder;
+    if (this.#parts.config.kind === "encoder-decoder") {
+      throw new InvalidArgumentError("perplexity is measured on decoders, and the model has an encoder too");
+    }
     let [sum, tokens] = [0, 0];
     for (let start = 0; start + 1 < ids.length; start += window) {
       const part = ids.slice(start, start + window);
-      using sequence = this.#parts.decoder.sequence();
+      using sequence = decoder.sequence();
       let next = 1;
-      for await (const logits of this.#parts.decoder.score(sequence, part.slice(0, -1))) {
+      for await (const logits of decoder.score(sequence, part.slice(0, -1))) {
         signal?.throwIfAborted();
         sum -= logProbability(logits, part[next++]);
         tokens++;
@@ -182,8 +250,10 @@ export class Model {
     if (this.#closed) return;
     this.#closed = true;
     await Promise.allSettled(this.#running);
-    const { decoder, backend, weights } = this.#parts;
-    decoder[Symbol.dispose]();
+    const { decoder, encoder, cross, backend, weights } = this.#parts;
+    decoder?.[Symbol.dispose]();
+    encoder[Symbol.dispose]();
+    cross?.[Symbol.dispose]();
     for (const handle of weights.values()) backend.freeWeight(handle);
     backend[Symbol.dispose]();
   }

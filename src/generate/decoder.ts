@@ -12,6 +12,7 @@ import { StepRecord } from "../program/step.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { InvalidArgumentError, OutOfBoundsError } from "../errors.ts";
 import type { Profile } from "../trace/profile.ts";
+import type { CrossCache, CrossPart } from "./cross_cache.ts";
 import { PagePool, Sequence } from "./pages.ts";
 
 /** What a decoder is made of. */
@@ -28,6 +29,8 @@ export interface DecoderParts {
   readonly contextLength: number;
   /** Element type of the KV cache. */
   readonly cacheDType: "f32" | "f16";
+  /** What the encoder of an encoder–decoder writes to. */
+  readonly cross?: CrossCache;
   /** Where the times of every op go; steps are then run op by op, on the calling thread. */
   readonly profile?: Profile;
 }
@@ -47,6 +50,7 @@ interface Stage {
 
 /** Bytes of the KV cache for a context of this many tokens. */
 export function cacheBytes(config: DecoderConfig, contextLength: number, dtype: "f32" | "f16"): number {
+  if (config.kind === "encoder") return 0;
   const pages = Math.ceil(contextLength / PAGE_SIZE);
   return 2 * config.layers * pages * PAGE_SIZE * config.kvHeads * config.headDim * DTYPES[dtype].blockBytes;
 }
@@ -63,7 +67,13 @@ export class Decoder {
   private constructor(parts: DecoderParts) {
     this.#parts = parts;
     const maxPages = Math.ceil(parts.contextLength / PAGE_SIZE);
-    this.#cache = { pages: maxPages, maxPages, sequences: 1, dtype: parts.cacheDType };
+    this.#cache = {
+      pages: maxPages,
+      maxPages,
+      sequences: 1,
+      dtype: parts.cacheDType,
+      ...(parts.cross ? { cross: parts.cross.shape } : {}),
+    };
     this.#pool = new PagePool(this.#cache.pages);
   }
 
@@ -99,9 +109,12 @@ export class Decoder {
     return this.#stages().reduce((sum, stage) => sum + stage.executable.arenaBytes, 0);
   }
 
-  /** A new, empty sequence. Dispose of it to free its pages. */
-  sequence(): Sequence {
-    return new Sequence(this.#pool, this.#parts.contextLength);
+  /** A new, empty sequence, in an encoder–decoder about what was read. Dispose of it to free its pages. */
+  sequence(cross?: CrossPart): Sequence {
+    if (this.#parts.cross && !cross) {
+      throw new InvalidArgumentError("an encoder–decoder writes about a text; give the encoder one to read");
+    }
+    return new Sequence(this.#pool, this.#parts.contextLength, cross);
   }
 
   /**
@@ -162,6 +175,10 @@ export class Decoder {
     step.ints("sequences").fill(0);
     step.ints("pageTable").set(sequence.pages);
     step.ints("outputRows").set(outputs);
+    if (sequence.cross) {
+      step.ints("crossLengths").fill(sequence.cross.length, 0, tokens.length);
+      step.ints("crossPageTable").set(sequence.cross.pages);
+    }
     const [positions, lengths, slots] = ["positions", "lengths", "slots"].map((name) => step.ints(name));
     for (let i = 0; i < tokens.length; i++) {
       const position = sequence.length + i;
@@ -193,6 +210,7 @@ export class Decoder {
       const bindings = new Map<string, Buffer | WeightHandle>([
         ...weights,
         ...this.#states,
+        ...(this.#parts.cross?.bindings ?? []),
         ["logits", logits],
         ["argmax", argmax],
       ]);

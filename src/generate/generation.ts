@@ -7,6 +7,7 @@ import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts"
 import { Sampler, type SamplingOptions } from "../sampling/sampler.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type Decoder, PREFILL_ROWS, type StepResult } from "./decoder.ts";
+import type { CrossPart } from "./cross_cache.ts";
 import { StopMatcher } from "./stop.ts";
 import { nextTask } from "./next_task.ts";
 
@@ -61,6 +62,11 @@ export interface GenerationStats {
 export interface GenerationSource {
   /** Runs the steps. */
   readonly decoder: Decoder;
+  /** In encoder–decoders, what reads the prompt, and the tokens that the text then begins with. */
+  readonly encoder?: {
+    read(ids: readonly number[]): Promise<CrossPart>;
+    readonly startIds: readonly number[];
+  };
   /** Turns ids into text; asked for when the first text is needed. Without one, chunks have no text. */
   tokenizer(): Promise<Tokenizer | undefined>;
   /** Ids that end a text. */
@@ -158,7 +164,7 @@ export class Generation implements AsyncIterable<Chunk> {
   }
 
   async *#run(): AsyncGenerator<Chunk> {
-    const { decoder } = this.#source;
+    const { decoder, encoder } = this.#source;
     const { signal, ignoreEos } = this.#options;
     const tokenizer = await this.#source.tokenizer();
     const promptIds = await this.#encode(tokenizer);
@@ -168,22 +174,24 @@ export class Generation implements AsyncIterable<Chunk> {
     if (promptIds.length > decoder.contextLength) {
       throw new SequenceLengthExceededError({ max: decoder.contextLength, actual: promptIds.length });
     }
+    const startIds = encoder?.startIds ?? promptIds;
     // The last token is never fed back, so the context may be one token shorter than the whole text.
-    const room = decoder.contextLength - promptIds.length + 1;
+    const room = decoder.contextLength - startIds.length + 1;
     const maxTokens = this.#options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room);
     const stop = this.#options.stop ?? [];
     const matcher = new StopMatcher(typeof stop === "string" ? [stop] : stop);
     const eosIds = new Set(ignoreEos ? [] : this.#source.eosIds(tokenizer));
-    const stream = tokenizer?.stream({ continuation: true });
-    const history = [...promptIds];
+    const stream = tokenizer?.stream({ continuation: encoder === undefined });
+    const history = [...startIds];
     const ids: number[] = [];
     let finishReason: FinishReason = "abort";
     let firstAt = 0;
     const prefillStart = performance.now();
-    let prefilled = 0;
-    using sequence = decoder.sequence();
+    let prefilled = encoder ? promptIds.length : 0;
+    using cross = encoder && await this.#source.track(encoder.read(promptIds));
+    using sequence = decoder.sequence(cross);
     try {
-      let pending: readonly number[] = promptIds;
+      let pending: readonly number[] = startIds;
       while (!signal?.aborted) {
         const chunk = pending.slice(0, PREFILL_ROWS);
         pending = pending.slice(chunk.length);

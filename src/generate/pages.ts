@@ -5,6 +5,7 @@
  */
 import { SequenceLengthExceededError } from "../errors.ts";
 import { PAGE_SIZE } from "../nn/decoder.ts";
+import type { CrossPart } from "./cross_cache.ts";
 
 /** Hands out pages; a page that is freed is the next to be used again. */
 export class PagePool {
@@ -40,11 +41,14 @@ export class Sequence {
   readonly #maxLength: number;
   #pages: number[] = [];
   #length = 0;
+  /** What the encoder has read, in encoder–decoders; its owner frees it. */
+  readonly cross?: CrossPart;
 
   /** An empty sequence of at most `maxLength` tokens. */
-  constructor(pool: PagePool, maxLength: number) {
+  constructor(pool: PagePool, maxLength: number, cross?: CrossPart) {
     this.#pool = pool;
     this.#maxLength = maxLength;
+    this.cross = cross;
   }
 
   /** Tokens in the cache. */

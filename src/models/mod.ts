@@ -5,6 +5,7 @@
  */
 import { UnsupportedModelError } from "../errors.ts";
 import type { Architecture } from "./architecture.ts";
+import { bert } from "./bert.ts";
 import { bloom } from "./bloom.ts";
 import { falcon } from "./falcon.ts";
 import { gemma } from "./gemma.ts";
@@ -23,10 +24,12 @@ import { qwen2 } from "./qwen2.ts";
 import { qwen2Moe } from "./qwen2_moe.ts";
 import { qwen3 } from "./qwen3.ts";
 import { qwen3Moe } from "./qwen3_moe.ts";
+import { roberta } from "./roberta.ts";
 import { stablelm } from "./stablelm.ts";
 
 /** The architectures this version knows. */
 export const ARCHITECTURES: readonly Architecture[] = [
+  bert,
   bloom,
   falcon,
   gemma,
@@ -45,6 +48,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
   qwen2Moe,
   qwen3,
   qwen3Moe,
+  roberta,
   stablelm,
 ];
 
