@@ -42,6 +42,8 @@ export interface DecoderConfig {
   readonly norm: NormConfig;
   /** Activation of the feed-forward block. */
   readonly activation: Activation;
+  /** Whether the feed-forward block has a gate; families in which all are alike do not say. */
+  readonly gatedFeedForward?: boolean;
   /** Rotary embedding; absent in models with other positions. */
   readonly rope?: RopeConfig;
   /** Rotary embedding of the layers with a window, where it is another one. */

@@ -5,6 +5,7 @@
  */
 import { UnsupportedModelError } from "../errors.ts";
 import type { Architecture } from "./architecture.ts";
+import { bart } from "./bart.ts";
 import { bert } from "./bert.ts";
 import { bloom } from "./bloom.ts";
 import { falcon } from "./falcon.ts";
@@ -26,9 +27,11 @@ import { qwen3 } from "./qwen3.ts";
 import { qwen3Moe } from "./qwen3_moe.ts";
 import { roberta } from "./roberta.ts";
 import { stablelm } from "./stablelm.ts";
+import { t5 } from "./t5.ts";
 
 /** The architectures this version knows. */
 export const ARCHITECTURES: readonly Architecture[] = [
+  bart,
   bert,
   bloom,
   falcon,
@@ -50,6 +53,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
   qwen3Moe,
   roberta,
   stablelm,
+  t5,
 ];
 
 /**

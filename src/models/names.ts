@@ -146,7 +146,8 @@ export const SHAPES: Readonly<Record<ModelRole | LayerRole, Shape>> = {
 export const OPTIONAL_ROLES: readonly ModelRole[] = ["pooler", "classifier"];
 
 /** Which layers have a role: those with experts have no dense block, and the other way round. */
-export function hasRole(role: LayerRole, { experts }: DecoderConfig): boolean {
+export function hasRole(role: LayerRole, { experts, gatedFeedForward }: DecoderConfig): boolean {
+  if (role === "gate" && gatedFeedForward === false) return false;
   if (role === "gate" || role === "up" || role === "down") return experts === undefined;
   if (role.startsWith("shared.")) return experts !== undefined && experts.sharedSize > 0;
   return experts !== undefined || !(role === "router" || role.startsWith("experts."));
