@@ -277,10 +277,7 @@ export function checkDecoderConfig(config: DecoderConfig): DecoderConfig {
   if (!Number.isInteger(headDim)) {
     throw new InvalidConfigError("num_attention_heads", `${heads} do not divide the hidden size`);
   }
-  if (relativeBias && relativeBias.maxDistance > MAX_DISTANCE) {
-    const what = `${relativeBias.maxDistance} is more than the ${MAX_DISTANCE} that are supported`;
-    throw new InvalidConfigError("relative_attention_max_distance", what);
-  }
+  if (relativeBias) checkRelativeBias(relativeBias);
   if (heads % kvHeads !== 0) {
     throw new InvalidConfigError("num_key_value_heads", `${heads} heads are no multiple of ${kvHeads}`);
   }
@@ -295,4 +292,12 @@ export function checkDecoderConfig(config: DecoderConfig): DecoderConfig {
     }
   }
   return config;
+}
+
+function checkRelativeBias({ buckets, maxDistance }: RelativeBiasConfig): void {
+  // Near distances have half of the buckets, one each; the others start behind them.
+  if (buckets % 2 !== 0 || maxDistance <= buckets / 2 || maxDistance > MAX_DISTANCE) {
+    const range = `must be above half of the ${buckets} buckets, an even number, and at most ${MAX_DISTANCE}`;
+    throw new InvalidConfigError("relative_attention_max_distance", `${range}, and is ${maxDistance}`);
+  }
 }

@@ -26,6 +26,7 @@ import { qwen2Moe } from "./qwen2_moe.ts";
 import { qwen3 } from "./qwen3.ts";
 import { qwen3Moe } from "./qwen3_moe.ts";
 import { roberta } from "./roberta.ts";
+import { smollm3 } from "./smollm3.ts";
 import { stablelm } from "./stablelm.ts";
 import { t5 } from "./t5.ts";
 
@@ -52,6 +53,7 @@ export const ARCHITECTURES: readonly Architecture[] = [
   qwen3,
   qwen3Moe,
   roberta,
+  smollm3,
   stablelm,
   t5,
 ];

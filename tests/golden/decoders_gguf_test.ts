@@ -36,6 +36,7 @@ const CASES: Readonly<Record<string, readonly string[]>> = {
   falcon: ["falcon", "falcon-new"],
   stablelm: ["stablelm"],
   olmo2: ["olmo2"],
+  smollm3: ["smollm3"],
 };
 
 const f32 = (value: number): GgufValue => ({ type: "f32", value });
@@ -104,7 +105,7 @@ async function toGguf(file: ModelFile, name: string): Promise<Uint8Array<ArrayBu
     );
     const rotary = /(query|key)\.weight$/.exec(spec.name)?.[1];
     const columns = spec.shape[1] ?? 1;
-    if (name === "llama" && rotary) {
+    if ((name === "llama" || name === "smollm3") && rotary) {
       data = interleave(data, rotary === "query" ? config.heads : config.kvHeads, columns);
     }
     if (/[nN]orm\.weight$/.test(spec.name)) data = data.map((weight) => weight + config.norm.weightOffset);

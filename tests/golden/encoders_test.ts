@@ -63,6 +63,41 @@ for (const name of CASES) {
   });
 }
 
+interface RerankGolden {
+  pairs: { query: string; document: string; input_ids: number[]; token_type_ids: number[]; score: number }[];
+}
+
+for (const name of ["bert-rerank", "roberta-rerank"]) {
+  const folder = new URL(`${name}/`, MODELS);
+  await testOnBackends(`golden ${name}`, async (backend) => {
+    const { pairs }: RerankGolden = JSON.parse(await Deno.readTextFile(new URL("golden.json", folder)));
+    await using model = await loadOn(() => Promise.resolve({ backend, report: [] }), folder, { kv: "f32" });
+    const [{ query }] = pairs;
+    const ranked = await model.rerank(query, pairs.map(({ document }) => document));
+    assertEquals(
+      ranked.map(({ score }) => score),
+      ranked.map(({ score }) => score).toSorted((a, b) => b - a),
+    );
+    assertEquals(ranked.length, pairs.length);
+    for (const { index, score } of ranked) {
+      const difference = Math.abs(score - pairs[index].score);
+      assert(
+        difference <= TOLERANCE,
+        `the score of ${JSON.stringify(pairs[index].document)} differs by ${difference}`,
+      );
+    }
+    for (const { document, input_ids: ids, token_type_ids: types } of pairs) {
+      assertEquals(model.tokenizer.encodePair?.(query, document).ids, ids);
+      if (name === "bert-rerank") {
+        assertEquals(model.tokenizer.encodePair?.(query, document).tokenTypes, types);
+      }
+    }
+    // A text is read with the special tokens that the model wants around it.
+    const [text] = await model.embed(["the red house"]);
+    assertEquals(await model.embed([model.tokenizer.encode("the red house")]), [text]);
+  });
+}
+
 Deno.test("a text's embedding has the same bits whatever else is in the batch", async () => {
   await using model = await load(new URL("bert/", MODELS), { backend: "wasm" });
   const texts = Array.from(
