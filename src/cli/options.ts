@@ -141,6 +141,11 @@ export function tokenIds(text: string): number[] {
   throw new InvalidArgumentError("It must be token ids such as 1,2,3");
 }
 
+/** Parses token ids, a list for each time that the option is given. */
+export function tokenIdLists(text: string, earlier: number[][] = []): number[][] {
+  return [...earlier, tokenIds(text)];
+}
+
 function texts(text: string, earlier: string[] = []): string[] {
   if (text === "") throw new InvalidArgumentError("It must not be empty");
   return [...earlier, text];

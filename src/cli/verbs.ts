@@ -6,10 +6,10 @@
 import { UsageError } from "./usage_error.ts";
 
 /** The commands, in the order of the help text. */
-export const VERBS = ["run", "inspect", "tokenize", "logits", "eval", "bench", "doctor"] as const;
+export const VERBS = ["run", "inspect", "tokenize", "logits", "embed", "eval", "bench", "doctor"] as const;
 
 /** Names of commands that do not exist (yet): as a prompt each would be a surprise. */
-const RESERVED: readonly string[] = ["chat", "serve", "pull", "convert", "embed", "finetune", "batch"];
+const RESERVED: readonly string[] = ["chat", "serve", "pull", "convert", "finetune", "batch"];
 
 /** First words that are no prompt either. */
 const COMMANDER: readonly string[] = ["help", "--help", "-h", "--version", "-V"];

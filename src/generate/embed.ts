@@ -15,8 +15,8 @@ export type EmbedInput = string | readonly number[] | EncoderInput;
 /** Options of `embed`. */
 export interface EmbedOptions {
   /**
-   * How the vectors of a text's tokens become one: `mean`, `cls` (the first), `last`, or `none`, which gives all of
-   * them. Default: what the file says, else `mean`.
+   * How the vectors of a text's tokens become one: `mean`, `cls` (the first), `last`, `pooler` (the model's own layer
+   * over the first), or `none`, which gives all of them. Default: what the file says, else `mean`.
    */
   pooling?: Pooling;
   /** Vectors have the length 1. Default: `true`. */
@@ -53,12 +53,10 @@ export async function embed(
   }
   const tokenized: EncoderInput[] = [];
   for (const input of inputs) tokenized.push(await tokenize(tokenizer, input));
+  const finish = options.normalize ?? true ? normalize : (vector: Float32Array) => vector;
+  if (pooling === "pooler") return (await encoder.run(tokenized, "pooled")).map(finish);
   const states = await encoder.run(tokenized, "hidden");
-  return states.map((rows) => {
-    const vectors = pool(rows, config.hiddenSize, pooling);
-    const wanted = options.normalize ?? true ? vectors.map(normalize) : vectors;
-    return wanted.length === 1 ? wanted[0] : joined(wanted);
-  });
+  return states.map((rows) => joined(pool(rows, config.hiddenSize, pooling).map(finish)));
 }
 
 /** The documents, best first, by the score that the model's head gives to query and document together. */
@@ -97,6 +95,7 @@ async function tokenize(tokenizer: Tokenizer | undefined, input: EmbedInput): Pr
 }
 
 function joined(vectors: readonly Float32Array[]): Float32Array {
+  if (vectors.length === 1) return vectors[0];
   const width = vectors[0]?.length ?? 0;
   const all = new Float32Array(vectors.length * width);
   vectors.forEach((vector, i) => all.set(vector, i * width));

@@ -6,6 +6,9 @@
 
 import type { Pooling } from "../models/config.ts";
 
+/** Poolings that are made of the tokens' vectors alone. */
+export type TokenPooling = Exclude<Pooling, "pooler">;
+
 /**
  * The vectors of a text: one, or with `none` one for each token. rows: [tokens, width], one after another.
  *
@@ -14,7 +17,7 @@ import type { Pooling } from "../models/config.ts";
  * pool(Float32Array.of(1, 2, 3, 4), 2, "mean"); // [[2, 3]]
  * ```
  */
-export function pool(rows: Float32Array, width: number, pooling: Pooling): Float32Array[] {
+export function pool(rows: Float32Array, width: number, pooling: TokenPooling): Float32Array[] {
   const count = rows.length / width;
   const row = (i: number): Float32Array => rows.slice(i * width, (i + 1) * width);
   switch (pooling) {

@@ -92,8 +92,11 @@ export interface DecoderConfig {
   readonly eosIds: readonly number[];
 }
 
-/** How the vectors of a text's tokens become one: their mean, the first, the last, or not at all. */
-export const POOLINGS = ["mean", "cls", "last", "none"] as const;
+/**
+ * How the vectors of a text's tokens become one: their mean, the first, the last, not at all, or the model's own layer
+ * over the first.
+ */
+export const POOLINGS = ["mean", "cls", "last", "none", "pooler"] as const;
 /** Name of a pooling. */
 export type Pooling = typeof POOLINGS[number];
 
@@ -162,6 +165,8 @@ const MAX_DISTANCE = 65536;
 /** Names of activations in `config.json`. */
 const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
   gelu: "gelu",
+  gelu_python: "gelu",
+  gelu_accurate: "geluTanh",
   gelu_new: "geluTanh",
   gelu_fast: "geluTanh",
   gelu_pytorch_tanh: "geluTanh",
@@ -169,6 +174,8 @@ const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
   relu: "relu",
   silu: "silu",
   swish: "silu",
+  sigmoid: "sigmoid",
+  tanh: "tanh",
 };
 
 /** A reader of a file's fields by their names in llama's `config.json`, whatever the file calls them. */

@@ -103,6 +103,7 @@ export const t5 = encoderDecoderArchitecture({
 /** Values of `feed_forward_proj`; GGUF files have none, and there a gate tells the kinds apart. */
 const ACTIVATIONS = {
   relu: { activation: "relu", gatedFeedForward: false },
+  gelu: { activation: "gelu", gatedFeedForward: false },
   "gated-relu": { activation: "relu", gatedFeedForward: true },
   "gated-gelu": { activation: "geluTanh", gatedFeedForward: true },
   "gated-silu": { activation: "silu", gatedFeedForward: true },

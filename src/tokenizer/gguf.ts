@@ -13,7 +13,9 @@ import {
   forEachSliced,
   type Pipeline,
 } from "./encoder.ts";
+import { GGUF_DEFINITIONS } from "./gguf_definitions.ts";
 import { type GgufTokenizerFields, ggufTokenizerFields, TOKEN_TYPE } from "./gguf_fields.ts";
+import { huggingFaceTokenizer } from "./hugging_face.ts";
 import { endsTurn, ModelTokenizer } from "./model_tokenizer.ts";
 import { MergeRanks, type PairRanks, ScoreRanks } from "./pair_ranks.ts";
 import { byteLevelPreTokenizer, findPreTokenizer } from "./pre_tokenizers.ts";
@@ -51,10 +53,17 @@ const KINDS: Readonly<Record<string, (fields: GgufTokenizerFields) => Kind>> = {
 export function ggufTokenizer(metadata: Readonly<Record<string, unknown>>): Tokenizer {
   const fields = ggufTokenizerFields(metadata);
   const { model, tokens, bosId, endIds, unknownId, paddingId } = fields;
+  if (Object.hasOwn(GGUF_DEFINITIONS, model)) {
+    const special = { bos_token: fields.clsId ?? bosId, eos_token: endIds[0], unk_token: unknownId };
+    const config = Object.fromEntries(
+      Object.entries(special).map(([name, id]) => [name, id === undefined ? undefined : tokens[id]]),
+    );
+    return huggingFaceTokenizer(GGUF_DEFINITIONS[model](fields, addedTokens(fields)), { config });
+  }
   if (!Object.hasOwn(KINDS, model)) {
     throw new TokenizerError(
       `tokenizer.ggml.model ${JSON.stringify(model)} is not supported; supported are ${
-        Object.keys(KINDS).join(", ")
+        [...Object.keys(KINDS), ...Object.keys(GGUF_DEFINITIONS)].join(", ")
       }; ` +
         `use the model's Hugging Face folder instead`,
     );

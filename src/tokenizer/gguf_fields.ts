@@ -37,6 +37,10 @@ export interface GgufTokenizerFields {
   readonly unknownId?: number;
   /** Padding. */
   readonly paddingId?: number;
+  /** Begin of a text, in vocabularies of encoders. */
+  readonly clsId?: number;
+  /** End of a text, in vocabularies of encoders. */
+  readonly separatorId?: number;
   /** Jinja source. */
   readonly chatTemplate?: string;
 }
@@ -81,6 +85,9 @@ export function ggufTokenizerFields(metadata: Readonly<Record<string, unknown>>)
     endIds: ["eos", "eot", "eom"].map(id).filter((end) => end !== undefined),
     unknownId: id("unknown"),
     paddingId: id("padding"),
+    clsId: id("cls") ?? id("bos"),
+    // The key is spelled like this.
+    separatorId: id("seperator") ?? id("eos"),
     chatTemplate: read("chat_template", "a string", isString),
   };
 }

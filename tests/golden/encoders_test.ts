@@ -49,6 +49,8 @@ for (const name of CASES) {
       assertClose(hidden, prompt.last_hidden_state.data, "hidden states");
       const [cls] = await model.embed([input], { pooling: "cls", normalize: false });
       assertClose(cls, prompt.cls, "first tokens");
+      const [pooled] = await model.embed([input], { pooling: "pooler", normalize: false });
+      assertClose(pooled, prompt.pooler_output, "pooler outputs");
       const [mean] = await model.embed([input], { pooling: "mean" });
       assertClose(mean, prompt.mean_pooled_normalized, "means");
     }
@@ -113,6 +115,24 @@ Deno.test("an encoder writes no text and says what it can do instead", async () 
   assertThrows(() => model.generate([1, 2]), InvalidArgumentError, "embed");
   await assertRejects(() => model.logits([1, 2]), InvalidArgumentError, "embed");
   await assertRejects(() => model.rerank("a", ["b"]), InvalidArgumentError, "classification head");
+});
+
+Deno.test("a decoder's embeddings are its final hidden states", async () => {
+  const golden = JSON.parse(await Deno.readTextFile(new URL("llama-gqa/golden.json", MODELS)));
+  for (const backend of ["reference", "wasm"] as const) {
+    await using model = await load(new URL("llama-gqa/", MODELS), { backend, kv: "f32" });
+    const options = { pooling: "none", normalize: false } as const;
+    for (const { input_ids: ids, hidden } of golden.prompts) {
+      const [states] = await model.embed([ids], options);
+      const { abs_sum: sum, last8 } = hidden.at(-1);
+      const lastRow = states.subarray(states.length - model.config.hiddenSize);
+      assertClose(lastRow.subarray(0, 8), last8, "last hidden states");
+      const found = states.reduce((total, x) => total + Math.abs(x), 0);
+      assert(Math.abs(found - sum) <= TOLERANCE * states.length, `hidden states: ${found} and not ${sum}`);
+      const [last] = await model.embed([ids], { pooling: "last", normalize: false });
+      assertEquals(last, lastRow.slice());
+    }
+  }
 });
 
 Deno.test("both styles of an encoder's config.json give the same configuration", async () => {
