@@ -12,13 +12,8 @@ import { type Norm, norm } from "../nn/norm.ts";
 import { relativeBias } from "../nn/relative_bias.ts";
 import type { Recorder, Ref } from "../program/recorder.ts";
 import type { Architecture, ModelMetadata, Weights } from "./architecture.ts";
-import {
-  checkDecoderConfig,
-  type ConfigRules,
-  type DecoderConfig,
-  decoderConfig,
-  fieldReader,
-} from "./config.ts";
+import { checkDecoderConfig } from "./check_config.ts";
+import { type ConfigRules, type DecoderConfig, decoderConfig, fieldReader } from "./config.ts";
 import type { ConfigReader } from "./config_reader.ts";
 import type { DecoderNames } from "./names.ts";
 import { ROPE_TENSORS } from "./rope_config.ts";

@@ -217,7 +217,7 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
         compiler.push(CheckPages(lookup));
     }
     let slopes = operands.vector(6, heads)?;
-    let bias = relative_bias(&operands, heads)?;
+    let bias = RelativeBias::new(&operands, 7, heads)?;
     let positions = operands.optional(8, DType::I32)?;
     operands.check(positions.is_none_or(per_row), "positions and q do not fit")?;
     let (q, key_cache, value_cache) = (q.f32(), key_cache.bytes(), value_cache.bytes());
@@ -248,19 +248,6 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
         });
     }
     operands.attrs.done()
-}
-
-fn relative_bias(operands: &Operands, heads: usize) -> Result<Option<RelativeBias>, Error> {
-    let Some(bias) = operands.optional(7, DType::F32)? else {
-        return Ok(None);
-    };
-    let fits = bias.shape.lead == Lead::Fixed
-        && matches!(bias.shape.dims[..], [distances, columns] if distances % 2 == 1 && columns == heads);
-    operands.check(fits, "a relative bias must be [an odd number, heads]")?;
-    Ok(Some(RelativeBias {
-        table: bias.f32(),
-        farthest: bias.shape.dims[0] / 2,
-    }))
 }
 
 /// Checks what [`PagedAttention`] will look up. All rows are one unit: neighbours are looked at together.

@@ -3,19 +3,39 @@
 
 use super::lanes::{map2, Each, Same};
 use super::paged::Lookup;
-use super::{Region, Step};
+use super::{Operands, Region, Step};
 use crate::attention::AttentionShape;
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::program::Counts;
+use crate::program::{Counts, Lead};
 use crate::simd::{f16_to_f32, tanh, Exp, Vector, LANES, V};
 use std::ops::Range;
 
 /// A bias by distance: `[2 * farthest + 1, heads]`, whose ends stand for all that lies beyond.
 #[derive(Clone, Copy)]
 pub struct RelativeBias {
-    pub table: *const f32,
-    pub farthest: usize,
+    table: *const f32,
+    farthest: usize,
+}
+
+impl RelativeBias {
+    /// The input at `position`, where there is one.
+    pub fn new(
+        operands: &Operands,
+        position: usize,
+        heads: usize,
+    ) -> Result<Option<RelativeBias>, Error> {
+        let Some(bias) = operands.optional(position, DType::F32)? else {
+            return Ok(None);
+        };
+        let fits = bias.shape.lead == Lead::Fixed
+            && matches!(bias.shape.dims[..], [distances, columns] if distances % 2 == 1 && columns == heads);
+        operands.check(fits, "a relative bias must be [an odd number, heads]")?;
+        Ok(Some(RelativeBias {
+            table: bias.f32(),
+            farthest: bias.shape.dims[0] / 2,
+        }))
+    }
 }
 
 pub struct PlainAttention {
