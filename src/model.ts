@@ -144,6 +144,13 @@ export class Model {
    * A vector for each text, which may be given as token ids too. With the pooling `none` it is the vectors of all its
    * tokens, one after another. A decoder's are its final hidden states.
    *
+   * ```ts
+   * import { load } from "@llmforge/llmforge";
+   * await using model = await load();
+   * const [cat, dog] = await model.embed(["A cat slept.", "A dog slept."]);
+   * console.log("cosine", cat.reduce((sum, x, i) => sum + x * dog[i], 0));
+   * ```
+   *
    * @throws {SequenceLengthExceededError} where a text is longer than the context.
    */
   async embed(inputs: readonly EmbedInput[], options: EmbedOptions = {}): Promise<Float32Array[]> {
@@ -156,9 +163,13 @@ export class Model {
    *
    * @throws {InvalidArgumentError} where the model has no such head.
    */
-  async rerank(query: string, documents: readonly string[]): Promise<RankedDocument[]> {
+  async rerank(
+    query: string,
+    documents: readonly string[],
+    options: { signal?: AbortSignal } = {},
+  ): Promise<RankedDocument[]> {
     this.#checkOpen();
-    return await this.#track(rerank(this.#parts, query, documents));
+    return await this.#track(rerank(this.#parts, query, documents, options));
   }
 
   /**

@@ -42,7 +42,7 @@ export async function embed(
   await using model = opened.model;
   const dim = model.config.hiddenSize;
   // With --pooling none a text has a vector for each token.
-  const embeddings = (await model.embed(inputs, { pooling, normalize })).flatMap((vectors) =>
+  const embeddings = (await model.embed(inputs, { pooling, normalize, signal })).flatMap((vectors) =>
     Array.from(
       { length: vectors.length / dim },
       (_, i) => Array.from(vectors.subarray(i * dim, (i + 1) * dim)),

@@ -60,7 +60,7 @@ export class CrossCache {
   readonly #pool: PagePool;
   readonly #maxLength: number;
   /** Buffers by their names in Programs. */
-  readonly bindings = new Map<string, Buffer>();
+  readonly bindings: Map<string, Buffer> = new Map();
   /** Sizes, as Programs declare them. */
   readonly shape: CrossCacheConfig;
 

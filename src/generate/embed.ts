@@ -21,6 +21,8 @@ export interface EmbedOptions {
   pooling?: Pooling;
   /** Vectors have the length 1. Default: `true`. */
   normalize?: boolean;
+  /** Ends the work. */
+  signal?: AbortSignal;
 }
 
 /** A document and how well it answers the query. */
@@ -54,8 +56,8 @@ export async function embed(
   const tokenized: EncoderInput[] = [];
   for (const input of inputs) tokenized.push(await tokenize(tokenizer, input));
   const finish = options.normalize ?? true ? normalize : (vector: Float32Array) => vector;
-  if (pooling === "pooler") return (await encoder.run(tokenized, "pooled")).map(finish);
-  const states = await encoder.run(tokenized, "hidden");
+  if (pooling === "pooler") return (await encoder.run(tokenized, "pooled", options.signal)).map(finish);
+  const states = await encoder.run(tokenized, "hidden", options.signal);
   return states.map((rows) => joined(pool(rows, config.hiddenSize, pooling).map(finish)));
 }
 
@@ -64,6 +66,7 @@ export async function rerank(
   { encoder, config, tokenizer }: EmbedSource,
   query: string,
   documents: readonly string[],
+  { signal }: { signal?: AbortSignal } = {},
 ): Promise<RankedDocument[]> {
   if (config.labels !== 1) {
     const head = config.labels === undefined ? "no classification head" : `a head of ${config.labels} labels`;
@@ -76,7 +79,7 @@ export async function rerank(
   }
   await tokenizer.prepare();
   const inputs = documents.map((document) => tokenizer.encodePair?.(query, document) ?? { ids: [] });
-  const scores = await encoder.run(inputs.map((input) => fitTypes(input, config)), "scores");
+  const scores = await encoder.run(inputs.map((input) => fitTypes(input, config)), "scores", signal);
   return scores
     .map(([score], index) => ({ index, score }))
     .sort((a, b) => b.score - a.score || a.index - b.index);

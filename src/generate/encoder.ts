@@ -13,6 +13,7 @@ import { type Program, stepShape } from "../program/program.ts";
 import { StepRecord } from "../program/step.ts";
 import { valueBytes } from "../program/plan.ts";
 import type { CrossCache, CrossPart } from "./cross_cache.ts";
+import { nextTask } from "./next_task.ts";
 
 /** What an encoder is made of. */
 export interface EncoderParts {
@@ -92,10 +93,16 @@ export class Encoder {
    *
    * @throws {InvalidArgumentError} where the model has no such output.
    */
-  async run(inputs: readonly EncoderInput[], output: EncoderOutput): Promise<Float32Array[]> {
+  async run(
+    inputs: readonly EncoderInput[],
+    output: EncoderOutput,
+    signal?: AbortSignal,
+  ): Promise<Float32Array[]> {
     inputs.forEach((input) => this.#check(input));
     const results: Float32Array[] = [];
     for (const batch of this.#batches(inputs)) {
+      if (results.length > 0) await nextTask();
+      signal?.throwIfAborted();
       const stage = await this.#stage(batch);
       this.#enqueue(stage, batch);
       results.push(...await this.#read(stage, batch, output));

@@ -110,6 +110,14 @@ Deno.test("a text's embedding has the same bits whatever else is in the batch", 
   for (const i of [0, 1, 33, 69]) assertEquals(await model.embed([texts[i]]), [together[i]]);
 });
 
+Deno.test("a signal ends embedding between two steps", async () => {
+  await using model = await load(new URL("bert/", MODELS), { backend: "wasm" });
+  const texts = Array.from({ length: 2000 }, () => Array.from({ length: 60 }, (_, i) => i));
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(new Error("enough")), 5);
+  await assertRejects(() => model.embed(texts, { signal: controller.signal }), Error, "enough");
+});
+
 Deno.test("an encoder writes no text and says what it can do instead", async () => {
   await using model = await load(new URL("bert/", MODELS), { backend: "wasm" });
   assertThrows(() => model.generate([1, 2]), InvalidArgumentError, "embed");

@@ -224,7 +224,7 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
     let output = operands
         .output(0, DType::F32, &operands.f32(0)?.shape)?
         .f32();
-    if bias.is_some() || positions.is_some() || shape.head_dim % LANES != 0 {
+    if bias.is_some() || positions.is_some() || !shape.head_dim.is_multiple_of(LANES) {
         compiler.push(PlainAttention {
             lookup,
             shape,
