@@ -13,9 +13,6 @@ const MAX_DISTANCE = 65536;
 /** Checks what single fields cannot tell. */
 export function checkDecoderConfig(config: DecoderConfig): DecoderConfig {
   const { heads, kvHeads, headDim, rope, localRope, vocabSize, relativeBias } = config;
-  if (!Number.isInteger(headDim)) {
-    throw new InvalidConfigError("num_attention_heads", `${heads} do not divide the hidden size`);
-  }
   if (relativeBias) checkRelativeBias(relativeBias);
   if (heads % kvHeads !== 0) {
     throw new InvalidConfigError("num_key_value_heads", `${heads} heads are no multiple of ${kvHeads}`);
