@@ -1,7 +1,6 @@
 //! Attention over a paged cache in its plain form, a row of one head at a time: for what the tiles of [`crate::attention`] do not do,
 //! a relative bias and heads whose width is no multiple of 4.
 
-use super::lanes::{map2, Each, Same};
 use super::paged::Lookup;
 use super::{Operands, Region, Step};
 use crate::attention::AttentionShape;
@@ -84,6 +83,11 @@ impl Region for PlainAttention {
     }
 }
 
+/// Vectors of sums that stay in registers.
+const SUMS: usize = 8;
+/// Keys, or elements of a value, that they hold.
+const BLOCK: usize = SUMS * LANES;
+
 impl PlainAttention {
     /// One head of one row: scores, their softmax, and the sum of the values, each over the keys in order.
     unsafe fn attend(&self, row: usize, head: usize, scratch: *mut f32) {
@@ -104,40 +108,70 @@ impl PlainAttention {
             };
             let (scores, wide) = (scratch, scratch.add(shape.max_pages * page_size));
             let at = (row * shape.heads + head) * dim;
-            let pages = first / page_size..length.div_ceil(page_size);
-            for page in pages.clone() {
-                let count = page_size.min(length - page * page_size);
-                let scores = scores.add(page * page_size);
-                map2(Same(0.0), Same(0.0), scores, count, |zero, _| zero);
-                for d in 0..dim {
-                    let keys = page_of(page) + d * page_size;
-                    let keys = Each(self.line(self.key_cache, keys, count, wide));
-                    let q = V::splat(*self.q.add(at + d) * shape.scale);
-                    map2(keys, Each(scores), scores, count, |key, sum| {
-                        q.madd(key, sum)
-                    });
-                }
+            for page in first / page_size..length.div_ceil(page_size) {
+                let start = page * page_size;
+                let count = page_size.min(length - start);
+                self.score(
+                    self.q.add(at),
+                    page_of(page),
+                    count,
+                    scores.add(start),
+                    wide,
+                );
             }
             let position = match self.positions {
                 Some(positions) => *positions.add(row),
                 None => length as i32 - 1,
             };
             let total = self.weigh(scores, first..length, head, position);
+            let factor = V::splat(if total == 0.0 { 0.0 } else { 1.0 / total });
+            let value_of = |key: usize| page_of(key / page_size) + key % page_size * dim;
             let out = self.output.add(at);
-            map2(Same(0.0), Same(0.0), out, dim, |zero, _| zero);
-            for page in pages {
-                let start = page * page_size;
-                for key in first.max(start)..length.min(start + page_size) {
-                    let values = page_of(page) + (key - start) * dim;
-                    let values = Each(self.line(self.value_cache, values, dim, wide));
+            for block in (0..dim).step_by(BLOCK) {
+                let (out, width) = (out.add(block), BLOCK.min(dim - block));
+                let mut sums = [V::zero(); SUMS];
+                for key in first..length {
+                    let values = self.line(self.value_cache, value_of(key) + block, width, wide);
                     let weight = V::splat(*scores.add(key));
-                    map2(values, Each(out), out, dim, |value, sum| {
-                        weight.madd(value, sum)
-                    });
+                    add_products(values, weight, width, &mut sums);
+                }
+                for (sum, i) in sums.iter().zip((0..width).step_by(LANES)) {
+                    let sum = sum.mul(factor);
+                    if i + LANES <= width {
+                        sum.store_f32(out.add(i));
+                    } else {
+                        sum.store_partial(out.add(i), width - i);
+                    }
                 }
             }
-            let factor = V::splat(if total == 0.0 { 0.0 } else { 1.0 / total });
-            map2(Each(out), Same(0.0), out, dim, |sum, _| sum.mul(factor));
+        }
+    }
+
+    /// The scores of a page's first `count` keys; what stands behind them up to a multiple of 4 is written too.
+    unsafe fn score(
+        &self,
+        q: *const f32,
+        page: usize,
+        count: usize,
+        scores: *mut f32,
+        wide: *mut f32,
+    ) {
+        let (dim, page_size) = (self.shape.head_dim, self.shape.page_size);
+        for block in (0..count).step_by(BLOCK) {
+            // A page has a multiple of 4 keys, so whole vectors of them are there.
+            let width = BLOCK.min((count - block).next_multiple_of(LANES));
+            let mut sums = [V::zero(); SUMS];
+            // SAFETY: the caller's.
+            unsafe {
+                for d in 0..dim {
+                    let keys = self.line(self.key_cache, page + d * page_size + block, width, wide);
+                    let q = V::splat(*q.add(d) * self.shape.scale);
+                    add_products(keys, q, width, &mut sums);
+                }
+                for (sum, i) in sums.iter().zip((0..width).step_by(LANES)) {
+                    sum.store_f32(scores.add(block + i));
+                }
+            }
         }
     }
 
@@ -193,6 +227,24 @@ impl PlainAttention {
                 *scores.add(key) = weight;
             }
             total
+        }
+    }
+}
+
+/// `sums[i] += x[i] * factor` for `width` elements, at most [`BLOCK`] of them.
+#[inline(always)]
+unsafe fn add_products(x: *const f32, factor: V, width: usize, sums: &mut [V; SUMS]) {
+    // SAFETY: the caller's.
+    unsafe {
+        if width == BLOCK {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = V::load_f32(x.add(i * LANES)).madd(factor, *sum);
+            }
+            return;
+        }
+        for (sum, i) in sums.iter_mut().zip((0..width).step_by(LANES)) {
+            let part = LANES.min(width - i);
+            *sum = V::load_partial(x.add(i), part).madd(factor, *sum);
         }
     }
 }
