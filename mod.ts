@@ -34,7 +34,8 @@ export type {
 export type { ChatMessage, ChatTemplateOptions } from "./src/tokenizer/chat_template.ts";
 export type { TokenBytes } from "./src/tokenizer/utf8.ts";
 export type { SourceLike } from "./src/formats/source.ts";
-export { type DecoderConfig, type EncoderConfig, type Pooling, POOLINGS } from "./src/models/config.ts";
+export type { DecoderConfig, EncoderConfig } from "./src/models/config.ts";
+export { type Pooling, POOLINGS } from "./src/models/pooling.ts";
 export type { ExpertsConfig } from "./src/nn/experts.ts";
 export type { NormConfig } from "./src/nn/norm.ts";
 export type { RelativeBiasConfig } from "./src/nn/relative_bias.ts";

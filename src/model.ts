@@ -8,7 +8,7 @@ import type { BackendReport } from "./backends/select.ts";
 import { InvalidArgumentError, SequenceLengthExceededError, TokenizerError } from "./errors.ts";
 import type { CrossCache, CrossPart } from "./generate/cross_cache.ts";
 import { type Decoder, PREFILL_ROWS } from "./generate/decoder.ts";
-import { embed, type EmbedInput, type EmbedOptions, type RankedDocument, rerank } from "./generate/embed.ts";
+import type { EmbedInput, EmbedOptions, RankedDocument } from "./generate/embed.ts";
 import type { Encoder } from "./generate/encoder.ts";
 import { type GenerateOptions, Generation } from "./generate/generation.ts";
 import { nextTask } from "./generate/next_task.ts";
@@ -155,6 +155,7 @@ export class Model {
    */
   async embed(inputs: readonly EmbedInput[], options: EmbedOptions = {}): Promise<Float32Array[]> {
     this.#checkOpen();
+    const { embed } = await import("./generate/embed.ts");
     return await this.#track(embed(this.#parts, inputs, options));
   }
 
@@ -169,6 +170,7 @@ export class Model {
     options: { signal?: AbortSignal } = {},
   ): Promise<RankedDocument[]> {
     this.#checkOpen();
+    const { rerank } = await import("./generate/embed.ts");
     return await this.#track(rerank(this.#parts, query, documents, options));
   }
 

@@ -13,7 +13,7 @@ import type { EvalOptions } from "./eval.ts";
 import type { RunOptions } from "./run.ts";
 import type { TokenizeOptions } from "./tokenize.ts";
 import { checkBarePrompt } from "./verbs.ts";
-import { POOLINGS } from "../models/config.ts";
+import { POOLINGS } from "../models/pooling.ts";
 
 /** What is to be done; gives the exit code. */
 export type Job = () => Promise<number>;

@@ -4,7 +4,7 @@
  * @module
  */
 import type { EmbedInput } from "../generate/embed.ts";
-import type { Pooling } from "../models/config.ts";
+import type { Pooling } from "../models/pooling.ts";
 import { textArgument } from "./input.ts";
 import { modelArgument, openModel } from "./open_model.ts";
 import type { ModelOptions } from "./options.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
-import { type DecoderConfig, type Pooling, POOLINGS } from "../models/config.ts";
+import type { DecoderConfig } from "../models/config.ts";
+import { type Pooling, POOLINGS } from "../models/pooling.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Encoder, EncoderInput } from "./encoder.ts";
 import { normalize, pool } from "./pooling.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Pooling } from "../models/config.ts";
+import type { Pooling } from "../models/pooling.ts";
 
 /** Poolings that are made of the tokens' vectors alone. */
 export type TokenPooling = Exclude<Pooling, "pooler">;

@@ -10,6 +10,7 @@ import type { RopeConfig } from "../nn/rope.ts";
 import type { Activation } from "../program/ops.ts";
 import type { ModelMetadata } from "./architecture.ts";
 import { ConfigReader } from "./config_reader.ts";
+import type { Pooling } from "./pooling.ts";
 import { ggufRope, huggingFaceLocalRope, huggingFaceRope } from "./rope_config.ts";
 
 /**
@@ -90,14 +91,6 @@ export interface DecoderConfig {
   /** Tokens that end a text. */
   readonly eosIds: readonly number[];
 }
-
-/**
- * How the vectors of a text's tokens become one: their mean, the first, the last, not at all, or the model's own layer
- * over the first.
- */
-export const POOLINGS = ["mean", "cls", "last", "none", "pooler"] as const;
-/** Name of a pooling. */
-export type Pooling = typeof POOLINGS[number];
 
 /** Sizes of the encoder of an encoder–decoder. */
 export interface EncoderConfig {
