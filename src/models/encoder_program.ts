@@ -73,15 +73,15 @@ function writeCross(
   }
 }
 
-/** tanh(pooler · first token), and the classifier's scores of that. */
+/** tanh(pooler · first token), and the classifier's scores of that; without a pooler, of the first token itself. */
 function recordHeads(g: Recorder, w: Weights, hidden: Ref, outputRows: Ref): void {
-  const pooler = w.find("pooler.weight");
-  if (!pooler) return;
+  const [pooler, classifier] = ["pooler", "classifier"].map((role) => {
+    const weight = w.find(`${role}.weight`);
+    return weight && { weight, bias: w.find(`${role}.bias`) };
+  });
+  if (!pooler && !classifier) return;
   const first = g.gatherRows(hidden, outputRows);
-  const pooled = g.activation(linear(g, first, { weight: pooler, bias: w.find("pooler.bias") }), "tanh");
-  const classifier = w.find("classifier.weight");
-  if (classifier) {
-    g.output("scores", linear(g, pooled, { weight: classifier, bias: w.find("classifier.bias") }));
-  }
-  g.output("pooled", pooled);
+  const pooled = pooler ? g.activation(linear(g, first, pooler), "tanh") : first;
+  if (classifier) g.output("scores", linear(g, pooled, classifier));
+  if (pooler) g.output("pooled", pooled);
 }

@@ -10,6 +10,7 @@ import { openModelFile } from "../../src/formats/open.ts";
 import { load } from "../../src/load.ts";
 import { dequantize } from "../../src/tensor/quantize.ts";
 import { elementCount } from "../../src/tensor/shape.ts";
+import { TOKEN_TYPE } from "../../src/tokenizer/gguf_fields.ts";
 import { buildGguf, type GgufTensor, type GgufValue } from "../support/build_gguf.ts";
 
 const MODELS = new URL("../fixtures/models/", import.meta.url);
@@ -18,11 +19,13 @@ const MODELS = new URL("../fixtures/models/", import.meta.url);
 type Renaming = readonly (readonly [pattern: RegExp, name: string])[];
 
 const BERT: Renaming = [
+  [/^bert\./, ""],
   [/^embeddings\.word_embeddings/, "token_embd"],
   [/^embeddings\.position_embeddings/, "position_embd"],
   [/^embeddings\.token_type_embeddings/, "token_types"],
   [/^embeddings\.LayerNorm/, "token_embd_norm"],
   [/^pooler\.dense/, "cls"],
+  [/^classifier/, "cls.output"],
   [/^encoder\.layer\.(\d+)\./, "blk.$1."],
   [/attention\.self\.(.)[a-z]+/, "attn_$1"],
   [/attention\.output\.dense/, "attn_output"],
@@ -54,12 +57,13 @@ async function toGguf(
   folder: string | URL,
   renaming: Renaming,
   metadata: Record<string, GgufValue>,
-  firstPosition = 0,
+  { firstPosition = 0, without }: { firstPosition?: number; without?: RegExp } = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
   const file = await openModelFile(folder);
   const tensors: GgufTensor[] = [];
   for (const [key, tensor] of file.tensors) {
     const name = renaming.reduce((text, [pattern, to]) => text.replace(pattern, to), key);
+    if (without?.test(name)) continue;
     const data = await elements(tensor);
     const rows = name === "position_embd.weight" ? firstPosition : 0;
     const shape = [tensor.shape[0] - rows, ...tensor.shape.slice(1)];
@@ -88,7 +92,9 @@ const bertMetadata = (types: number): Record<string, GgufValue> => ({
 for (const [name, types] of [["bert", 2], ["roberta", 1]] as const) {
   Deno.test(`golden ${name} as GGUF bert`, async () => {
     const folder = new URL(`${name}/`, MODELS);
-    const bytes = await toGguf(folder, BERT, bertMetadata(types), name === "roberta" ? 2 : 0);
+    const bytes = await toGguf(folder, BERT, bertMetadata(types), {
+      firstPosition: name === "roberta" ? 2 : 0,
+    });
     const { prompts: [prompt] } = JSON.parse(await Deno.readTextFile(new URL("golden.json", folder)));
     await using model = await load(bytes, { backend: "wasm", kv: "f32" });
     assertEquals([model.config.kind, model.config.tokenTypes, model.config.pooling], [
@@ -105,6 +111,40 @@ for (const [name, types] of [["bert", 2], ["roberta", 1]] as const) {
     }
   });
 }
+
+Deno.test("a classifier in GGUF that has no pooler reads the first token, as llama.cpp has it", async () => {
+  const folder = new URL("bert-rerank/", MODELS);
+  const { model: { vocab } } = JSON.parse(await Deno.readTextFile(new URL("tokenizer.json", folder)));
+  const tokens = Object.keys(vocab).map((token) => token.startsWith("[") ? token : `▁${token}`);
+  const types = tokens.map((token) => token.startsWith("[") ? TOKEN_TYPE.control : TOKEN_TYPE.normal);
+  const metadata: Record<string, GgufValue> = {
+    ...bertMetadata(2),
+    "bert.context_length": 32,
+    "bert.embedding_length": 32,
+    "bert.feed_forward_length": 48,
+    "tokenizer.ggml.model": "bert",
+    "tokenizer.ggml.tokens": { type: "array", value: { of: "string", values: tokens } },
+    "tokenizer.ggml.token_type": { type: "array", value: { of: "i32", values: types } },
+    "tokenizer.ggml.cls_token_id": vocab["[CLS]"],
+    "tokenizer.ggml.seperator_token_id": vocab["[SEP]"],
+    "tokenizer.ggml.unknown_token_id": vocab["[UNK]"],
+  };
+  const file = await openModelFile(folder);
+  const [weight, bias] = await Promise.all(["weight", "bias"].map((part) => {
+    const tensor = file.tensors.get(`classifier.${part}`);
+    assert(tensor);
+    return elements(tensor);
+  }));
+  file.close();
+  const bytes = await toGguf(folder, BERT, metadata, { without: /^cls\.(weight|bias)$/ });
+  await using model = await load(bytes, { backend: "wasm", kv: "f32" });
+  const [{ score }] = await model.rerank("a cat", ["the house"]);
+  const pair = model.tokenizer.encodePair?.("a cat", "the house");
+  assert(pair);
+  const [first] = await model.embed([pair], { pooling: "cls", normalize: false });
+  const expected = first.reduce((sum, x, i) => sum + x * weight[i], bias[0]);
+  assert(Math.abs(score - expected) <= 1e-5, `${score} and not ${expected}`);
+});
 
 const t5Metadata = ({ width, headDim }: { width: number; headDim: number }): Record<string, GgufValue> => ({
   "general.architecture": "t5",
