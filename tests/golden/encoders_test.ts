@@ -1,6 +1,6 @@
 /** The encoder goldens: hidden states and embeddings of the reference implementation, on every backend. @module */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { InvalidArgumentError } from "../../src/errors.ts";
+import { InvalidArgumentError, InvalidConfigError } from "../../src/errors.ts";
 import { openModelFile } from "../../src/formats/open.ts";
 import { load, loadOn } from "../../src/load.ts";
 import { describeModel } from "../../src/models/describe.ts";
@@ -108,6 +108,34 @@ Deno.test("a text's embedding has the same bits whatever else is in the batch", 
   );
   const together = await model.embed(texts);
   for (const i of [0, 1, 33, 69]) assertEquals(await model.embed([texts[i]]), [together[i]]);
+});
+
+Deno.test("a sentence embedder's folder says how it pools", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const name of ["config.json", "model.safetensors"]) {
+      await Deno.copyFile(new URL(`bert/${name}`, MODELS), `${folder}/${name}`);
+    }
+    await Deno.mkdir(`${folder}/1_Pooling`);
+    const write = (fields: Record<string, unknown>) =>
+      Deno.writeTextFile(`${folder}/1_Pooling/config.json`, JSON.stringify(fields));
+    await write({
+      word_embedding_dimension: 64,
+      pooling_mode_cls_token: true,
+      pooling_mode_mean_tokens: false,
+      include_prompt: true,
+    });
+    await using model = await load(folder, { backend: "wasm" });
+    const [first] = await model.embed([[5, 6, 7]], { pooling: "cls" });
+    assertEquals(await model.embed([[5, 6, 7]]), [first]);
+    await write({ pooling_mode: "lasttoken" });
+    await using newer = await load(folder, { backend: "wasm" });
+    assertEquals(newer.config.pooling, "last");
+    await write({ pooling_mode_cls_token: true, pooling_mode_max_tokens: true });
+    await assertRejects(() => load(folder), InvalidConfigError, "pooling_mode_max_tokens");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("a signal ends embedding between two steps", async () => {
