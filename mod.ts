@@ -22,6 +22,8 @@ export {
   Generation,
   type GenerationStats,
 } from "./src/generate/generation.ts";
+export type { EmbedInput, EmbedOptions, RankedDocument } from "./src/generate/embed.ts";
+export type { EncoderInput } from "./src/generate/encoder.ts";
 export type { EngineUsage } from "./src/generate/engine.ts";
 export type { GenerationResult } from "./src/generate/generate_all.ts";
 export type { LogitsProcessor, ProcessorContext, SamplingOptions } from "./src/sampling/options.ts";
@@ -29,13 +31,21 @@ export type { TokenLogprob } from "./src/sampling/logprobs.ts";
 export type { BackendChoice, BackendReport } from "./src/backends/select.ts";
 export type { BackendName, DeviceInfo } from "./src/backends/backend.ts";
 export { NaiveTokenizer } from "./src/tokenizer/naive.ts";
-export type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from "./src/tokenizer/tokenizer.ts";
+export type {
+  DecodeOptions,
+  EncodeOptions,
+  StreamDecoder,
+  Tokenizer,
+  TokenPair,
+} from "./src/tokenizer/tokenizer.ts";
 export type { ChatMessage, ChatTemplateOptions } from "./src/tokenizer/chat_template.ts";
 export type { TokenBytes } from "./src/tokenizer/utf8.ts";
 export type { SourceLike } from "./src/formats/source.ts";
-export type { DecoderConfig } from "./src/models/config.ts";
+export type { DecoderConfig, EncoderConfig } from "./src/models/config.ts";
+export { type Pooling, POOLINGS } from "./src/models/pooling.ts";
 export type { ExpertsConfig } from "./src/nn/experts.ts";
 export type { NormConfig } from "./src/nn/norm.ts";
+export type { RelativeBiasConfig } from "./src/nn/relative_bias.ts";
 export type { Llama3Scaling, LongRopeScaling, RopeConfig, RopeScaling, YarnScaling } from "./src/nn/rope.ts";
 export { type Activation, ACTIVATIONS } from "./src/program/ops.ts";
 export { Profile, type ProfileRow } from "./src/trace/profile.ts";

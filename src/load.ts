@@ -11,7 +11,9 @@ import { quantizeWeights } from "./convert/quantize_weights.ts";
 import type { ModelFile } from "./formats/model_file.ts";
 import { openModelFile } from "./formats/open.ts";
 import type { SourceLike } from "./formats/source.ts";
+import { CrossCache, crossCacheBytes } from "./generate/cross_cache.ts";
 import { cacheBytes, Decoder, PREFILL_ROWS } from "./generate/decoder.ts";
+import { Encoder } from "./generate/encoder.ts";
 import { describeModel, type ModelDescription } from "./models/describe.ts";
 import { Model } from "./model.ts";
 import type { Profile } from "./trace/profile.ts";
@@ -149,9 +151,10 @@ async function assemble(
   const { contextLength, cacheDType } = chooseCache(description, located, options);
   const maxSequences = whole("maxSequences", options.maxSequences ?? DEFAULT_MAX_SEQUENCES, 1, PREFILL_ROWS);
   const maxQueue = whole("maxQueue", options.maxQueue ?? DEFAULT_MAX_QUEUE, 0, Number.MAX_SAFE_INTEGER);
-  const oneContext = cacheBytes(config, contextLength, cacheDType);
+  const oneContext = cacheBytes(config, contextLength, cacheDType) +
+    crossCacheBytes(config, contextLength, cacheDType);
   const rest = checkMemory(backend, located, oneContext);
-  const contexts = Math.floor(Math.min(SHARED_CACHE_LIMIT, oneContext + rest / 2) / oneContext);
+  const contexts = Math.floor(Math.min(SHARED_CACHE_LIMIT, oneContext + rest / 2) / Math.max(oneContext, 1));
   const cacheTokens = contextLength * Math.min(Math.max(contexts, 1), maxSequences);
   const tokenizer = await modelTokenizer(file);
   const preparing = options.lazyTokenizer ? undefined : tokenizer?.prepare();
@@ -159,17 +162,16 @@ async function assemble(
   preparing?.catch(() => undefined);
   const weights = await uploadWeights(backend, located, options);
   try {
-    const decoder = await Decoder.create({
-      backend,
-      architecture,
-      config,
-      weights,
-      contextLength,
-      cacheTokens,
-      maxSequences,
-      cacheDType,
-      profile: options.profile,
-    });
+    const cross = config.kind === "encoder-decoder"
+      ? new CrossCache(backend, config, { contextLength, cacheTokens, dtype: cacheDType })
+      : undefined;
+    const parts = { backend, architecture, config, weights, contextLength, cacheDType, cross };
+    const decoder = config.kind === "encoder"
+      ? undefined
+      : await Decoder.create({ ...parts, cacheTokens, maxSequences, profile: options.profile });
+    const encoder = new Encoder(parts);
+    // An encoder's Program is compiled at once too, so that what the backend lacks is told now.
+    if (config.kind !== "decoder") await encoder.prepare();
     await preparing;
     return new Model({
       name,
@@ -177,7 +179,10 @@ async function assemble(
       report,
       decoder,
       maxQueue,
-      prefixPages: options.prefixCache === false ? 0 : decoder.pool.size >> 1,
+      prefixPages: options.prefixCache === false || !decoder ? 0 : decoder.pool.size >> 1,
+      encoder,
+      cross,
+      contextLength,
       config,
       weights,
       tokenizer,

@@ -6,7 +6,10 @@
 import type { Backend, BackendName, DeviceInfo, WeightHandle } from "./backends/backend.ts";
 import type { BackendReport } from "./backends/select.ts";
 import { InvalidArgumentError, TokenizerError } from "./errors.ts";
+import type { CrossCache, CrossPart } from "./generate/cross_cache.ts";
 import type { Decoder } from "./generate/decoder.ts";
+import type { EmbedInput, EmbedOptions, RankedDocument } from "./generate/embed.ts";
+import type { Encoder } from "./generate/encoder.ts";
 import { Engine, type EngineUsage } from "./generate/engine.ts";
 import { generateAll, type GenerationResult } from "./generate/generate_all.ts";
 import { type GenerateOptions, Generation } from "./generate/generation.ts";
@@ -25,8 +28,14 @@ export interface ModelParts {
   readonly backend: Backend;
   /** How the backend was chosen. */
   readonly report: readonly BackendReport[];
-  /** Runs the steps. */
-  readonly decoder: Decoder;
+  /** Runs the steps; absent in encoders. */
+  readonly decoder?: Decoder;
+  /** Reads whole texts. */
+  readonly encoder: Encoder;
+  /** What the encoder of an encoder–decoder leaves for the decoder. */
+  readonly cross?: CrossCache;
+  /** Longest sequence, in tokens. */
+  readonly contextLength: number;
   /** Generations that may wait, beside those of one step. */
   readonly maxQueue: number;
   /** Pages that may be kept for generations that begin alike. */
@@ -62,13 +71,14 @@ export interface Score {
  */
 export class Model {
   readonly #parts: ModelParts;
-  readonly #engine: Engine;
+  readonly #decoding?: Engine;
+  readonly #running = new Set<Promise<unknown>>();
   #closed = false;
 
   /** Made by `load`. */
   constructor(parts: ModelParts) {
     this.#parts = parts;
-    this.#engine = new Engine(parts.decoder, parts);
+    if (parts.decoder) this.#decoding = new Engine(parts.decoder, parts);
   }
 
   /** Name for people: that of the file, or what the file calls itself. */
@@ -81,15 +91,16 @@ export class Model {
   }
   /** Longest sequence this instance holds, in tokens. */
   get contextLength(): number {
-    return this.#parts.decoder.contextLength;
+    return this.#parts.contextLength;
   }
   /** The most sequences of one step; generations beyond that wait for their turn. */
   get maxSequences(): number {
-    return this.#parts.decoder.capacity.sequences;
+    return this.#parts.decoder?.capacity.sequences ?? 1;
   }
   /** What it has to do: generations that are computed, wait or rest, and the pages of the cache. */
   get usage(): EngineUsage {
-    return this.#engine.usage;
+    return this.#decoding?.usage ??
+      { busy: 0, idle: 0, pages: 0, heldPages: 0, keptPages: 0 };
   }
   /** The backend it runs on, and what became of the others. */
   get backend(): { name: BackendName; device: DeviceInfo; report: readonly BackendReport[] } {
@@ -98,9 +109,10 @@ export class Model {
   }
   /** Bytes of weights, KV cache and temporaries. */
   get memory(): { weights: number; kv: number; arena: number } {
-    const { weights, decoder } = this.#parts;
+    const { weights, decoder, encoder, cross } = this.#parts;
     const bytes = [...weights.values()].reduce((sum, handle) => sum + handle.bytes, 0);
-    return { weights: bytes, kv: decoder.cacheBytes, arena: decoder.arenaBytes };
+    const kv = (decoder?.cacheBytes ?? 0) + (cross?.bytes ?? 0);
+    return { weights: bytes, kv, arena: (decoder?.arenaBytes ?? 0) + encoder.arenaBytes };
   }
   /** Whether the model's files have a tokenizer. */
   get hasTokenizer(): boolean {
@@ -121,6 +133,8 @@ export class Model {
    * Continues a prompt: text, or token ids. Special tokens written in the text count as such.
    * What the options leave open is as the model's own files recommend, and greedy where they say nothing.
    *
+   * An encoder–decoder reads the prompt and writes about it.
+   *
    * Generations that are read at the same time are computed together, each as if it were alone.
    */
   generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
@@ -130,6 +144,9 @@ export class Model {
     return new Generation(
       {
         engine: this.#engine,
+        ...(config.kind === "encoder-decoder"
+          ? { encoder: { read: (ids) => this.#read(ids), startIds: this.#startIds } }
+          : {}),
         tokenizer: () => Promise.resolve(tokenizer),
         eosIds: (loaded) => [...new Set([...config.eosIds, ...(loaded?.eosIds ?? [])])],
       },
@@ -166,12 +183,56 @@ export class Model {
     return await this.tokenizer.applyChatTemplate(messages);
   }
 
-  /** Logits after the last of `ids`, [vocabulary]. */
-  async logits(ids: readonly number[]): Promise<Float32Array> {
+  /**
+   * A vector for each text, which may be given as token ids too. With the pooling `none` it is the vectors of all its
+   * tokens, one after another. A decoder's are its final hidden states.
+   *
+   * ```ts
+   * import { load } from "@llmforge/llmforge";
+   * await using model = await load();
+   * const [cat, dog] = await model.embed(["A cat slept.", "A dog slept."]);
+   * console.log("cosine", cat.reduce((sum, x, i) => sum + x * dog[i], 0));
+   * ```
+   *
+   * @throws {SequenceLengthExceededError} where a text is longer than the context.
+   */
+  async embed(inputs: readonly EmbedInput[], options: EmbedOptions = {}): Promise<Float32Array[]> {
     this.#checkOpen();
-    if (ids.length === 0) throw new InvalidArgumentError("logits need at least one token");
+    const { embed } = await import("./generate/embed.ts");
+    return await this.#track(embed(this.#parts, inputs, options));
+  }
+
+  /**
+   * Documents by how well they answer a query, best first; for models with a classification head of one label.
+   *
+   * @throws {InvalidArgumentError} where the model has no such head.
+   */
+  async rerank(
+    query: string,
+    documents: readonly string[],
+    options: { signal?: AbortSignal } = {},
+  ): Promise<RankedDocument[]> {
+    this.#checkOpen();
+    const { rerank } = await import("./generate/embed.ts");
+    return await this.#track(rerank(this.#parts, query, documents, options));
+  }
+
+  /**
+   * Logits after the last of `ids`, [vocabulary]. An encoder–decoder's encoder reads `ids`, and the logits are those
+   * after the last of `decoderIds`, by default the token that its texts begin with.
+   */
+  async logits(ids: readonly number[], decoderIds?: readonly number[]): Promise<Float32Array> {
+    this.#checkOpen();
+    const both = this.#parts.config.kind === "encoder-decoder";
+    if (decoderIds && !both) {
+      throw new InvalidArgumentError("ids for a decoder beside an encoder need a model that has both");
+    }
+    const engine = this.#engine;
+    using cross: CrossPart | undefined = both ? await this.#read(ids) : undefined;
+    const tokens = both ? decoderIds ?? this.#startIds : ids;
+    if (tokens.length === 0) throw new InvalidArgumentError("logits need at least one token");
     let last = new Float32Array();
-    await computeLogits(this.#engine, ids, "last", (logits) => last = logits.slice());
+    await computeLogits(engine, { tokens, rows: "last", cross, look: (row) => last = row.slice() });
     return last;
   }
 
@@ -188,14 +249,18 @@ export class Model {
     if (!(window >= 2) || window > this.contextLength) {
       throw new InvalidArgumentError(`the window must be 2 to ${this.contextLength} tokens, not ${window}`);
     }
+    const engine = this.#engine;
+    if (this.#parts.config.kind === "encoder-decoder") {
+      throw new InvalidArgumentError("perplexity is measured on decoders, and the model has an encoder too");
+    }
     let [sum, tokens] = [0, 0];
     for (let start = 0; start + 1 < ids.length; start += window) {
       const part = ids.slice(start, start + window);
-      const add = (logits: Float32Array, row: number): void => {
+      const look = (logits: Float32Array, row: number): void => {
         sum -= logProbability(logits, part[row + 1]);
         tokens++;
       };
-      await computeLogits(this.#engine, part.slice(0, -1), "every", add, signal);
+      await computeLogits(engine, { tokens: part.slice(0, -1), rows: "every", look, signal });
     }
     if (tokens === 0) throw new InvalidArgumentError("a text of at least two tokens is needed");
     const nll = sum / tokens;
@@ -206,9 +271,12 @@ export class Model {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#engine.close();
-    const { decoder, backend, weights } = this.#parts;
-    decoder[Symbol.dispose]();
+    await this.#decoding?.close();
+    await Promise.allSettled(this.#running);
+    const { decoder, encoder, cross, backend, weights } = this.#parts;
+    decoder?.[Symbol.dispose]();
+    encoder[Symbol.dispose]();
+    cross?.[Symbol.dispose]();
     for (const handle of weights.values()) backend.freeWeight(handle);
     backend[Symbol.dispose]();
   }
@@ -216,6 +284,33 @@ export class Model {
   /** As `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  get #engine(): Engine {
+    if (!this.#decoding) {
+      throw new InvalidArgumentError(`${this.name} is an encoder and writes no text; use embed or rerank`);
+    }
+    return this.#decoding;
+  }
+
+  /** What an encoder–decoder's texts begin with. */
+  get #startIds(): readonly number[] {
+    const { decoderStartId } = this.#parts.config;
+    return decoderStartId === undefined ? [] : [decoderStartId];
+  }
+
+  /** Has the encoder of an encoder–decoder read a text. */
+  async #read(ids: readonly number[]): Promise<CrossPart> {
+    return await this.#track(this.#parts.encoder.encode({ ids }));
+  }
+
+  async #track<T>(work: Promise<T>): Promise<T> {
+    this.#running.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#running.delete(work);
+    }
   }
 
   #checkOpen(): void {

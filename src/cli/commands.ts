@@ -10,15 +10,17 @@ import type { BenchOptions } from "./bench.ts";
 import { commanderOption } from "./commander.ts";
 import type { ConvertCommandOptions } from "./convert.ts";
 import type { InspectOptions } from "./inspect.ts";
+import type { EmbedCommandOptions } from "./embed.ts";
 import type { LogitsOptions } from "./logits.ts";
 import { Option } from "./option.ts";
 import { type CommonOptions, commonOptions, generationOptions } from "./options.ts";
-import { modelOptions, tokenIds, whole } from "./options.ts";
+import { modelOptions, tokenIdLists, tokenIds, whole } from "./options.ts";
 import type { EvalOptions } from "./eval.ts";
 import type { RunOptions } from "./run.ts";
 import { runOptions } from "./run_options.ts";
 import type { TokenizeOptions } from "./tokenize.ts";
 import { checkBarePrompt } from "./verbs.ts";
+import { POOLINGS } from "../models/pooling.ts";
 
 /** What is to be done; gives the exit code. */
 export type Job = () => Promise<number>;
@@ -69,11 +71,27 @@ export function addCommands(program: Command, context: CommandContext): void {
   add(program, "logits", "show the logits after the last of some tokens", [
     ...modelOptions(),
     new Option("--ids <ids>", "token ids such as 1,2,3").argParser(tokenIds).makeOptionMandatory(),
+    new Option("--decoder-ids <ids>", "ids for the decoder, where --ids are for an encoder beside it")
+      .argParser(tokenIds),
     new Option("--top <n>", "only the n highest").argParser(whole(1)),
   ])
     .argument("[model]", MODEL)
     .action((model: string | undefined, options: LogitsOptions) =>
       choose(async () => (await import("./logits.ts")).logits(model, options, signal))
+    );
+  add(program, "embed", "show the vector of each text", [
+    ...modelOptions(),
+    new Option("--ids <ids>", "token ids such as 1,2,3 in place of a text; may be repeated").argParser(
+      tokenIdLists,
+    ),
+    new Option("--pooling <kind>", "how the vectors of tokens become one; default: the model's, or mean")
+      .choices(POOLINGS),
+    new Option("--no-normalize", "leave the lengths of the vectors as they are"),
+  ])
+    .argument("[words...]", "the model, and the texts, or - for standard input")
+    .usage("[options] <model> <text>...")
+    .action((words: string[], options: EmbedCommandOptions) =>
+      choose(async () => (await import("./embed.ts")).embed(words, options, signal))
     );
   add(program, "eval", "measure the perplexity of a text, in windows of --context tokens", [
     ...modelOptions(),

@@ -6,6 +6,7 @@
 import { selectBackend } from "../backends/select.ts";
 import { InvalidArgumentError, LLMForgeError } from "../errors.ts";
 import type { ModelFile } from "../formats/model_file.ts";
+import { crossCacheBytes } from "../generate/cross_cache.ts";
 import { cacheBytes } from "../generate/decoder.ts";
 import { chooseCache } from "../load.ts";
 import { describeModel } from "../models/describe.ts";
@@ -128,7 +129,8 @@ async function need(
     const { backend: chosen } = await selectBackend(options.backend);
     using backend = chosen;
     const weights = located.reduce((sum, { spec }) => sum + backend.weightBytes(spec), 0);
-    const kv = cacheBytes(config, contextLength, cacheDType);
+    const kv = cacheBytes(config, contextLength, cacheDType) +
+      crossCacheBytes(config, contextLength, cacheDType);
     const available = backend.memory.limit - backend.memory.used;
     const [total, name] = [weights + kv, backend.name];
     const memory = { weights, kv, total, available, fits: total <= available, backend: name };

@@ -14,6 +14,8 @@ import { print, printJson } from "./output.ts";
 export interface LogitsOptions extends ModelOptions {
   /** Token ids. */
   ids: number[];
+  /** Token ids for the decoder of an encoder–decoder. */
+  decoderIds?: number[];
   /** Only the highest. */
   top?: number;
 }
@@ -27,12 +29,12 @@ export async function logits(
   options: LogitsOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const { ids, top, json } = options;
+  const { ids, decoderIds, top, json } = options;
   const opened = await openModel(modelArgument(source, options.model), options, signal, {
     lazyTokenizer: true,
   });
   await using model = opened.model;
-  const row = await model.logits(ids);
+  const row = await model.logits(ids, decoderIds);
   const best = likeliest(row, top ?? SHOWN);
   const pairs = best.map(({ id, logit }): [number, number] => [id, logit]);
   if (json) {

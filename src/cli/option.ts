@@ -40,9 +40,17 @@ export class Option {
     this.takesValue = flags.includes("<");
   }
 
-  /** Its key among the parsed options: `maxTokens` for `--max-tokens`. */
+  /** Whether it turns something off, as `--no-color` does. */
+  get negated(): boolean {
+    return this.long.startsWith("--no-");
+  }
+
+  /** Its key among the parsed options: `maxTokens` for `--max-tokens`, `color` for `--no-color`. */
   get key(): string {
-    return this.long.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+    return this.long.slice(this.negated ? 5 : 2).replace(
+      /-(.)/g,
+      (_, letter: string) => letter.toUpperCase(),
+    );
   }
 
   /** Only these values. */

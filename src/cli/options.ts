@@ -9,7 +9,7 @@ import { Option } from "./option.ts";
 import { samplingOptions } from "./sampling_options.ts";
 import { texts, whole } from "./values.ts";
 
-export { number, tokenIds, whole } from "./values.ts";
+export { number, tokenIdLists, tokenIds, whole } from "./values.ts";
 
 /** Options that every command has. */
 export interface CommonOptions {

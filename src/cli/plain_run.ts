@@ -41,7 +41,7 @@ export function readArguments(args: readonly string[], known: readonly Option[])
     }
     const option = known.find(({ long }) => long === args[i]);
     if (!option) return undefined;
-    if (!option.takesValue) options[option.key] = true;
+    if (!option.takesValue) options[option.key] = !option.negated;
     else {
       const text = args[++i];
       if (text === undefined || text.startsWith("-")) return undefined;

@@ -31,6 +31,11 @@ export function tokenIds(text: string): number[] {
   throw new InvalidArgumentError("It must be token ids such as 1,2,3");
 }
 
+/** Parses token ids, a list for each time that the option is given. */
+export function tokenIdLists(text: string, earlier: number[][] = []): number[][] {
+  return [...earlier, tokenIds(text)];
+}
+
 /** Parses a text that is not empty, of an option that may be repeated. */
 export function texts(text: string, earlier: string[] = []): string[] {
   if (text === "") throw new InvalidArgumentError("It must not be empty");

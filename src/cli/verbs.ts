@@ -12,6 +12,7 @@ export const VERBS = [
   "convert",
   "tokenize",
   "logits",
+  "embed",
   "eval",
   "bench",
   "batch",
@@ -19,7 +20,7 @@ export const VERBS = [
 ] as const;
 
 /** Names of commands that do not exist (yet): as a prompt each would be a surprise. */
-const RESERVED: readonly string[] = ["chat", "serve", "pull", "embed", "finetune"];
+const RESERVED: readonly string[] = ["chat", "serve", "pull", "finetune"];
 
 /** First words that are no prompt either. */
 const COMMANDER: readonly string[] = ["help", "--help", "-h", "--version", "-V"];

@@ -6,12 +6,9 @@
 import { TokenizerError } from "../errors.ts";
 import type { MetadataValue } from "../formats/model_file.ts";
 import { EMBEDDED_TOKENIZER } from "../model_files.ts";
-import { type GgufTokenizerFields, ggufTokenizerFields, TOKEN_TYPE } from "../tokenizer/gguf_fields.ts";
+import { type DecodedFields, ggufTokenizerFields, TOKEN_TYPE } from "../tokenizer/gguf_fields.ts";
 import { byteLevelPreTokenizer, findPreTokenizer } from "../tokenizer/pre_tokenizers.ts";
 import { SENTENCE_PIECE_SPACE } from "../tokenizer/vocabulary.ts";
-
-/** The fields, with all tokens decoded. */
-type Fields = Omit<GgufTokenizerFields, "tokens"> & { readonly tokens: readonly string[] };
 
 /** JSON files by name. */
 export type JsonFiles = Record<string, unknown>;
@@ -25,7 +22,7 @@ export function huggingFaceTokenizerFiles(metadata: Readonly<Record<string, Meta
     return definition ? { "tokenizer.json": definition, "tokenizer_config.json": {} } : {};
   }
   const read = ggufTokenizerFields(metadata);
-  const fields: Fields = { ...read, tokens: [...read.tokens] };
+  const fields: DecodedFields = { ...read, tokens: [...read.tokens] };
   return {
     "tokenizer.json": definition ?? tokenizerJson(fields),
     "tokenizer_config.json": settings(fields),
@@ -40,7 +37,7 @@ export function huggingFaceTokenizerFiles(metadata: Readonly<Record<string, Meta
   };
 }
 
-function settings(fields: Fields): Record<string, unknown> {
+function settings(fields: DecodedFields): Record<string, unknown> {
   const { tokens, bosId, endIds, unknownId, paddingId, addBos, addEos, chatTemplate } = fields;
   const text = (id: number | undefined): string | undefined => id === undefined ? undefined : tokens[id];
   const all = {
@@ -57,12 +54,12 @@ function settings(fields: Fields): Record<string, unknown> {
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
-const KINDS: Readonly<Record<string, (fields: Fields) => Record<string, unknown>>> = {
+const KINDS: Readonly<Record<string, (fields: DecodedFields) => Record<string, unknown>>> = {
   gpt2: byteLevel,
   llama: sentencePiece,
 };
 
-function tokenizerJson(fields: Fields): Record<string, unknown> {
+function tokenizerJson(fields: DecodedFields): Record<string, unknown> {
   if (!Object.hasOwn(KINDS, fields.model)) {
     throw new TokenizerError(
       `tokenizer.ggml.model ${JSON.stringify(fields.model)} cannot be written as tokenizer.json; ` +
@@ -78,7 +75,7 @@ function tokenizerJson(fields: Fields): Record<string, unknown> {
   };
 }
 
-function addedTokens({ tokens, types }: Fields): Record<string, unknown>[] {
+function addedTokens({ tokens, types }: DecodedFields): Record<string, unknown>[] {
   const added: Record<string, unknown>[] = [];
   for (let id = 0; id < tokens.length; id++) {
     const type = types?.[id];
@@ -91,13 +88,13 @@ function addedTokens({ tokens, types }: Fields): Record<string, unknown>[] {
   return added;
 }
 
-function vocabulary({ tokens }: Fields): Record<string, number> {
+function vocabulary({ tokens }: DecodedFields): Record<string, number> {
   const ids: Record<string, number> = Object.create(null);
   for (let id = 0; id < tokens.length; id++) ids[tokens[id]] ??= id;
   return ids;
 }
 
-function byteLevel(fields: Fields): Record<string, unknown> {
+function byteLevel(fields: DecodedFields): Record<string, unknown> {
   const cuts = findPreTokenizer(fields.pre);
   const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
   return {
@@ -115,7 +112,7 @@ function pair(merge: string): [string, string] {
   return [merge.slice(0, at), merge.slice(at + 1)];
 }
 
-function sentencePiece(fields: Fields): Record<string, unknown> {
+function sentencePiece(fields: DecodedFields): Record<string, unknown> {
   const { addSpacePrefix = true, tokens, unknownId } = fields;
   const spaces = { type: "Replace", pattern: { String: " " }, content: SENTENCE_PIECE_SPACE };
   const prefix = { type: "Prepend", prepend: SENTENCE_PIECE_SPACE };
@@ -141,7 +138,7 @@ function sentencePiece(fields: Fields): Record<string, unknown> {
 }
 
 /** All ways to make each token of two others, those of the highest score first. */
-function mergesByScore(fields: Fields): [string, string][] {
+function mergesByScore(fields: DecodedFields): [string, string][] {
   const { tokens, scores, types } = fields;
   if (!scores) {
     throw new TokenizerError("the file has no tokenizer.ggml.scores; convert the model to GGUF again");
@@ -164,7 +161,7 @@ function mergesByScore(fields: Fields): [string, string][] {
 }
 
 function bpe(
-  fields: Fields,
+  fields: DecodedFields,
   merges: readonly (readonly [string, string])[],
   own: Record<string, unknown>,
 ): Record<string, unknown> {
@@ -184,7 +181,7 @@ function bpe(
 }
 
 /** The special tokens around a text. */
-function template(fields: Fields, bosByDefault: boolean): Record<string, unknown> | null {
+function template(fields: DecodedFields, bosByDefault: boolean): Record<string, unknown> | null {
   const { tokens, bosId, endIds, addBos = bosByDefault, addEos } = fields;
   const before = addBos && bosId !== undefined ? [bosId] : [];
   const after = addEos && endIds.length > 0 ? [endIds[0]] : [];

@@ -41,7 +41,7 @@ export function diskFolder(path: string): Folder {
 /** The files beside a URL; the URL of a folder ends with a slash. */
 export function urlFolder(url: URL): Folder {
   const at = (file: string) => {
-    const there = new URL(encodeURIComponent(file), url);
+    const there = new URL(file.split("/").map(encodeURIComponent).join("/"), url);
     // A query holds what lets the caller in, so it goes along.
     there.search = url.search;
     return there;

@@ -13,6 +13,7 @@ import { readSafetensors, type SafetensorsContent } from "./safetensors.ts";
 
 /** Names in the layout. */
 const WEIGHTS = "model.safetensors";
+const POOLING = "1_Pooling/config.json";
 const INDEX_SUFFIX = ".index.json";
 const SHARD = /-\d{5}-of-\d{5}(?=\.safetensors$)/;
 
@@ -89,6 +90,7 @@ async function describe(folder: Folder | undefined, name: string, weights: Weigh
       config: await object("config.json"),
       ...(await has("generation_config.json") &&
         { generationConfig: await object("generation_config.json") }),
+      ...(await has(POOLING) && { poolingConfig: await object(POOLING) }),
       ...(await has("tokenizer.json") && { tokenizerJson: value("tokenizer.json") }),
       ...(await has("tokenizer_config.json") && { tokenizerConfig: value("tokenizer_config.json") }),
       ...(await has("chat_template.jinja") &&

@@ -69,6 +69,8 @@ export interface ModelFile {
   readonly config?: Record<string, unknown>;
   /** `generation_config.json`, where there is one. */
   readonly generationConfig?: Record<string, unknown>;
+  /** `1_Pooling/config.json` of sentence embedders, where there is one. */
+  readonly poolingConfig?: Record<string, unknown>;
   /** Reads `tokenizer.json`; absent where there is none. */
   readonly tokenizerJson?: () => Promise<unknown>;
   /** Reads `tokenizer_config.json`; absent where there is none. */

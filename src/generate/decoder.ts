@@ -10,6 +10,7 @@ import type { DecoderConfig } from "../models/config.ts";
 import { cacheName, PAGE_SIZE } from "../nn/decoder.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import type { Profile } from "../trace/profile.ts";
+import type { CrossCache } from "./cross_cache.ts";
 import { DecoderStage } from "./decoder_stage.ts";
 import { PagePool, pagesFor, type Sequence } from "./pages.ts";
 import type { RowOutput, StepCapacity, StepEntry, StepRunner } from "./task.ts";
@@ -32,6 +33,8 @@ export interface DecoderParts {
   readonly maxSequences: number;
   /** Element type of the KV cache. */
   readonly cacheDType: "f32" | "f16";
+  /** What the encoder of an encoder–decoder writes to. */
+  readonly cross?: CrossCache;
   /** Where the times of every op go; steps are then run op by op, on the calling thread. */
   readonly profile?: Profile;
 }
@@ -45,6 +48,7 @@ const STAGES = [1, 8, 64];
 
 /** Bytes of the KV cache for so many tokens. */
 export function cacheBytes(config: DecoderConfig, tokens: number, dtype: "f32" | "f16"): number {
+  if (config.kind === "encoder") return 0;
   return 2 * config.layers * pagesFor(tokens) * pageBytes(config, dtype);
 }
 
@@ -147,12 +151,13 @@ export class Decoder implements StepRunner {
   }
 
   async #compile(size: number): Promise<void> {
-    const { contextLength, cacheDType } = this.#parts;
+    const { contextLength, cacheDType, cross } = this.#parts;
     const cache = {
       pages: this.pool.size,
       maxPages: pagesFor(contextLength),
       sequences: Math.min(size, this.capacity.sequences),
       dtype: cacheDType,
+      ...(cross ? { cross: cross.shape } : {}),
     };
     const shape = { rows: PREFILL_ROWS, outputs: size, cache };
     this.#stages.push(await DecoderStage.create(this.#parts, shape, this.#states));

@@ -67,6 +67,7 @@ export class DecoderStage {
       const bindings = new Map<string, Buffer | WeightHandle>([
         ...weights,
         ...states,
+        ...(parts.cross?.bindings ?? []),
         ["logits", logits],
         ["argmax", argmax],
       ]);
@@ -87,7 +88,10 @@ export class DecoderStage {
   /** Enqueues a step whose pages are reserved, and reads its outputs, in order of the entries. */
   async run(entries: readonly StepEntry[]): Promise<readonly RowOutput[]> {
     const places = outputPlaces(entries);
-    this.#enqueue(fill(this.#step, entries, places, this.shape.cache.maxPages));
+    const { maxPages, cross } = this.shape.cache;
+    const keys = fill(this.#step, entries, places, maxPages);
+    if (cross) fillCross(this.#step, entries, cross.maxPages);
+    this.#enqueue(keys);
     return await this.#read(entries, places);
   }
 
@@ -174,4 +178,17 @@ function fill(
     for (let i = 0; i < entry.outputs; i++) outputRows[places[line] + i] = row - entry.outputs + i;
   }
   return keys;
+}
+
+/** Fills what the rows see of what the encoder has read. */
+function fillCross(step: StepRecord, entries: readonly StepEntry[], maxPages: number): void {
+  const [lengths, pageTable] = ["crossLengths", "crossPageTable"].map((name) => step.ints(name));
+  let row = 0;
+  for (const [line, { sequence: { cross }, tokens }] of entries.entries()) {
+    if (!cross) {
+      throw new InvalidArgumentError("an encoder–decoder writes about a text; give the encoder one to read");
+    }
+    pageTable.set(cross.pages, line * maxPages);
+    lengths.fill(cross.length, row, row += tokens.length);
+  }
 }

@@ -92,7 +92,7 @@ export class Engine {
     const { runner: { capacity, pool, contextLength } } = this;
     const max = capacity.sequences + this.#maxQueue;
     if (this.usage.busy >= max) throw new QueueFullError({ max });
-    const member = new Member(task, ++this.#arrivals, new Sequence(pool, contextLength), {
+    const member = new Member(task, ++this.#arrivals, new Sequence(pool, contextLength, task.cross), {
       wake: () => this.#wake(),
       release: (member) => {
         this.#release(member);

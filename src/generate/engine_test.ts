@@ -227,9 +227,13 @@ Deno.test("logits of every row are shown once and in order, in a batch and where
   const likeliest: number[] = [];
   const stream = read(new TokenStream(engine, request(prompt(1, 40), 60)));
   await nextTurn();
-  await computeLogits(engine, tokens, "every", (row, at) => {
-    assertEquals(at, likeliest.length);
-    likeliest.push(row.indexOf(Math.max(...row)));
+  await computeLogits(engine, {
+    tokens,
+    rows: "every",
+    look(row, at) {
+      assertEquals(at, likeliest.length);
+      likeliest.push(row.indexOf(Math.max(...row)));
+    },
   });
   assertEquals(likeliest, tokens.map((_, i) => next(tokens.slice(0, i + 1))));
   assertEquals(await stream, alone(prompt(1, 40), 60));

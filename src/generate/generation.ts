@@ -7,6 +7,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { TokenLogprob } from "../sampling/logprobs.ts";
 import { Sampler, type SamplingOptions } from "../sampling/sampler.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { CrossPart } from "./cross_cache.ts";
 import type { Engine } from "./engine.ts";
 import { StopMatcher } from "./stop.ts";
 import { TokenStream } from "./token_stream.ts";
@@ -66,6 +67,11 @@ export interface GenerationStats {
 export interface GenerationSource {
   /** Runs the steps. */
   readonly engine: Engine;
+  /** In encoder–decoders, what reads the prompt, and the tokens that the text then begins with. */
+  readonly encoder?: {
+    read(ids: readonly number[]): Promise<CrossPart>;
+    readonly startIds: readonly number[];
+  };
   /** Turns ids into text; asked for when the first text is needed. Without one, chunks have no text. */
   tokenizer(): Promise<Tokenizer | undefined>;
   /** Ids that end a text. */
@@ -164,22 +170,25 @@ export class Generation implements AsyncIterable<Chunk> {
   }
 
   async *#run(): AsyncGenerator<Chunk> {
-    const { engine } = this.#source;
+    const { engine, encoder } = this.#source;
     const { signal, ignoreEos, logprobs = false } = this.#options;
     const tokenizer = await this.#source.tokenizer();
     const promptIds = await this.#encode(tokenizer);
+    const startIds = encoder?.startIds ?? promptIds;
     // The last token is never fed back, so the context may be one token shorter than the whole text.
-    const room = Math.max(engine.runner.contextLength - promptIds.length + 1, 0);
+    const room = Math.max(engine.runner.contextLength - startIds.length + 1, 0);
     const maxTokens = this.#options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room);
     const stop = this.#options.stop ?? [];
     const matcher = new StopMatcher(typeof stop === "string" ? [stop] : stop);
     const eosIds = new Set(ignoreEos ? [] : this.#source.eosIds(tokenizer));
-    const decoder = tokenizer?.stream({ continuation: true });
+    const decoder = tokenizer?.stream({ continuation: encoder === undefined });
     const ids: number[] = [];
     let finishReason: FinishReason = "abort";
     const prefillStart = performance.now();
+    const cross = await encoder?.read(promptIds);
     using stream = new TokenStream(engine, {
-      promptIds,
+      promptIds: startIds,
+      cross,
       maxTokens,
       eosIds,
       sampler: this.#sampler,
@@ -213,7 +222,13 @@ export class Generation implements AsyncIterable<Chunk> {
       }
     } finally {
       this.#stats = makeStats(
-        { promptIds, ids, finishReason, prefilled: stream.prefilled, reused: stream.reused },
+        {
+          promptIds,
+          ids,
+          finishReason,
+          prefilled: stream.prefilled + (encoder ? promptIds.length : 0),
+          reused: stream.reused,
+        },
         this.#started,
         prefillStart,
         stream.firstAt,

@@ -5,6 +5,7 @@
  */
 import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts";
 import { PAGE_SIZE } from "../nn/decoder.ts";
+import type { CrossPart } from "./cross_cache.ts";
 
 /** Pages that hold this many tokens. */
 export function pagesFor(tokens: number): number {
@@ -94,11 +95,14 @@ export class Sequence {
   readonly #maxLength: number;
   #pages: number[] = [];
   #length = 0;
+  /** What the encoder has read, in encoder–decoders; its owner frees it. */
+  readonly cross?: CrossPart;
 
   /** An empty sequence of at most `maxLength` tokens. */
-  constructor(pool: PagePool, maxLength: number) {
+  constructor(pool: PagePool, maxLength: number, cross?: CrossPart) {
     this.#pool = pool;
     this.#maxLength = maxLength;
+    this.cross = cross;
   }
 
   /** Tokens in the cache. */
@@ -160,7 +164,7 @@ export class Sequence {
    */
   fork(copyPage: (from: number, to: number) => void): Sequence {
     const full = Math.floor(this.#length / PAGE_SIZE);
-    const fork = new Sequence(this.#pool, this.#maxLength);
+    const fork = new Sequence(this.#pool, this.#maxLength, this.cross);
     fork.#pages = this.#pages.slice(0, full);
     fork.#length = full * PAGE_SIZE;
     this.#pool.share(fork.#pages);

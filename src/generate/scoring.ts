@@ -3,22 +3,29 @@
  *
  * @module
  */
+import type { CrossPart } from "./cross_cache.ts";
 import type { Engine } from "./engine.ts";
 import type { RowOutput, Task, Want } from "./task.ts";
 
-/**
- * Computes the logits of every token of a sequence, or of its last one, and shows them to `look` row by row; a row is
- * valid until `look` returns.
- */
-export async function computeLogits(
-  engine: Engine,
-  tokens: readonly number[],
-  rows: "every" | "last",
-  look: (logits: Float32Array, row: number) => void,
-  signal?: AbortSignal,
-): Promise<void> {
+/** Of which tokens the logits are wanted, and who looks at them. */
+export interface LogitsRequest {
+  /** The sequence. */
+  readonly tokens: readonly number[];
+  /** Every token's, or the last one's. */
+  readonly rows: "every" | "last";
+  /** What the encoder has read, in encoder–decoders. */
+  readonly cross?: CrossPart;
+  /** Shown row by row; a row is valid until this returns. */
+  look(logits: Float32Array, row: number): void;
+  /** Ends the work. */
+  readonly signal?: AbortSignal;
+}
+
+/** Computes the logits of every token of a sequence, or of its last one. */
+export async function computeLogits(engine: Engine, request: LogitsRequest): Promise<void> {
+  const { signal } = request;
   signal?.throwIfAborted();
-  const task = new LogitsTask(tokens, rows === "every" ? 0 : tokens.length - 1, look);
+  const task = new LogitsTask(request);
   const membership = engine.add(task);
   const onAbort = (): void => {
     membership.leave();
@@ -38,15 +45,17 @@ class LogitsTask implements Task {
   readonly needsLogits = true;
   readonly sharesPrefix = false;
   readonly tokens: readonly number[];
-  readonly #look: (logits: Float32Array, row: number) => void;
+  readonly cross?: CrossPart;
+  readonly #look: LogitsRequest["look"];
   readonly #result = Promise.withResolvers<void>();
   /** The row whose output comes next. */
   #row: number;
 
-  constructor(tokens: readonly number[], first: number, look: (logits: Float32Array, row: number) => void) {
+  constructor({ tokens, rows, cross, look }: LogitsRequest) {
     this.tokens = tokens;
+    this.cross = cross;
     this.#look = look;
-    this.#row = first;
+    this.#row = rows === "every" ? 0 : tokens.length - 1;
   }
 
   get wants(): Want {

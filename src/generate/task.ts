@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { CrossPart } from "./cross_cache.ts";
 import type { PagePool, Sequence } from "./pages.ts";
 
 /**
@@ -25,6 +26,8 @@ export interface Task {
   readonly firstOutput: number;
   /** Whether the outputs must have logits. */
   readonly needsLogits: boolean;
+  /** What the encoder has read, in encoder–decoders. */
+  readonly cross?: CrossPart;
   /** Whether it may begin with pages of tasks that began alike, and leave its own to others. */
   readonly sharesPrefix: boolean;
   /** Whether it wants to be in the next step. */

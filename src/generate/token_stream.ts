@@ -5,6 +5,7 @@
  */
 import { Logprobs, type TokenLogprob } from "../sampling/logprobs.ts";
 import type { Sampler } from "../sampling/sampler.ts";
+import type { CrossPart } from "./cross_cache.ts";
 import type { Engine } from "./engine.ts";
 import type { Membership, RowOutput, Task, Want } from "./task.ts";
 
@@ -15,6 +16,8 @@ export const MAX_READY = 4;
 export interface TokenRequest {
   /** Tokens to go on from. */
   readonly promptIds: readonly number[];
+  /** What the encoder has read, in encoder–decoders; the stream takes it over. */
+  readonly cross?: CrossPart;
   /** The most tokens to generate. */
   readonly maxTokens: number;
   /** Tokens that end the sequence; they are not given out. */
@@ -41,7 +44,7 @@ export interface Token {
 export type StreamEnd = "stop" | "length" | "abort";
 
 /** Streams that nobody holds any more are taken out of their engine. */
-const abandoned = new FinalizationRegistry<Membership>((membership) => membership.leave());
+const abandoned = new FinalizationRegistry<TokenTask>((task) => task.stop("abort"));
 
 /** Tokens of a sequence. Nothing is computed before `next` is called; dispose of it to end early. */
 export class TokenStream {
@@ -50,8 +53,13 @@ export class TokenStream {
   /** Enters an engine, which knows the task but not the stream: a stream that is forgotten can be told from others. */
   constructor(engine: Engine, request: TokenRequest) {
     this.#task = new TokenTask(request);
-    this.#task.membership = engine.add(this.#task);
-    abandoned.register(this, this.#task.membership, this);
+    try {
+      this.#task.membership = engine.add(this.#task);
+    } catch (error) {
+      this.#task.stop("abort");
+      throw error;
+    }
+    abandoned.register(this, this.#task, this);
     if (request.signal?.aborted) this.#task.stop("abort");
   }
 
@@ -94,7 +102,8 @@ export class TokenStream {
 class TokenTask implements Task {
   readonly tokens: number[];
   readonly needsLogits: boolean;
-  readonly sharesPrefix = true;
+  readonly sharesPrefix: boolean;
+  readonly cross?: CrossPart;
   membership?: Membership;
   prefilled?: number;
   end?: StreamEnd;
@@ -103,11 +112,15 @@ class TokenTask implements Task {
   readonly #ready: Token[] = [];
   readonly #onAbort = (): void => this.stop("abort");
   #waiting?: PromiseWithResolvers<Token | undefined>;
+  #closed = false;
   #failure?: { readonly error: unknown };
 
   constructor(request: TokenRequest) {
     this.#request = request;
     this.tokens = [...request.promptIds];
+    this.cross = request.cross;
+    // What a decoder computes depends on what its encoder has read.
+    this.sharesPrefix = request.cross === undefined;
     this.needsLogits = request.logprobs !== false || !request.sampler.greedy;
     request.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
@@ -178,5 +191,7 @@ class TokenTask implements Task {
   #close(): void {
     this.#request.signal?.removeEventListener("abort", this.#onAbort);
     this.membership?.leave();
+    if (!this.#closed) this.cross?.[Symbol.dispose]();
+    this.#closed = true;
   }
 }

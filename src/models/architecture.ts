@@ -101,4 +101,6 @@ export interface Architecture {
   weights(config: DecoderConfig): WeightEntry[];
   /** Records one step; gives the final hidden states, [rows, hidden], before the head. */
   build(g: Recorder, weights: Weights, config: DecoderConfig, inputs: DecoderInputs): Ref;
+  /** As `build`, for the encoder of an encoder–decoder; `config` is that of `encoderConfig`. */
+  encode?(g: Recorder, weights: Weights, config: DecoderConfig, inputs: DecoderInputs): Ref;
 }

@@ -3,19 +3,25 @@
  *
  * @module
  */
-import { InvalidConfigError } from "../errors.ts";
 import type { ExpertsConfig } from "../nn/experts.ts";
 import type { NormConfig } from "../nn/norm.ts";
+import type { RelativeBiasConfig } from "../nn/relative_bias.ts";
 import type { RopeConfig } from "../nn/rope.ts";
 import type { Activation } from "../program/ops.ts";
 import type { ModelMetadata } from "./architecture.ts";
 import { ConfigReader } from "./config_reader.ts";
+import type { Pooling } from "./pooling.ts";
 import { ggufRope, huggingFaceLocalRope, huggingFaceRope } from "./rope_config.ts";
 
-/** Sizes and constants of a decoder-only model. */
+/**
+ * Sizes and constants of a model. Of an encoder–decoder they are the decoder's, and `encoder` has what differs in the
+ * encoder.
+ */
 export interface DecoderConfig {
   /** Architecture as the project names it, such as `llama`. */
   readonly architecture: string;
+  /** What it does: goes on from tokens, reads them, or reads some and writes others. */
+  readonly kind: "decoder" | "encoder" | "encoder-decoder";
   /** Tokens in the vocabulary. */
   readonly vocabSize: number;
   /** Width of the residual stream. */
@@ -36,12 +42,30 @@ export interface DecoderConfig {
   readonly norm: NormConfig;
   /** Activation of the feed-forward block. */
   readonly activation: Activation;
+  /** Whether the feed-forward block has a gate; families in which all are alike do not say. */
+  readonly gatedFeedForward?: boolean;
   /** Rotary embedding; absent in models with other positions. */
   readonly rope?: RopeConfig;
   /** Rotary embedding of the layers with a window, where it is another one. */
   readonly localRope?: RopeConfig;
   /** ALiBi: largest bias, and a factor of all slopes; absent in models without it. */
   readonly alibi?: { readonly maxBias: number; readonly scale: number };
+  /** Layers whose queries and keys are rotated; all where it is absent. */
+  readonly ropeLayers?: readonly boolean[];
+  /** Bias of the scores by the distance of key and query; absent in models without it. */
+  readonly relativeBias?: RelativeBiasConfig;
+  /** Rows of the position table before that of the first token; 0 where it is absent. */
+  readonly positionOffset?: number;
+  /** Number of token types; absent in models without them. */
+  readonly tokenTypes?: number;
+  /** Sizes of the encoder; absent in models of one stack. */
+  readonly encoder?: EncoderConfig;
+  /** The token that an encoder–decoder's output begins with. */
+  readonly decoderStartId?: number;
+  /** Scores of the classification head; absent in models without one. */
+  readonly labels?: number;
+  /** How embeddings are pooled; absent where the file does not say. */
+  readonly pooling?: Pooling;
   /** Tokens that each layer sees, the token itself included; 0 is all. */
   readonly windows: readonly number[];
   /** Factor of attention scores, mostly 1/√headDim. */
@@ -50,6 +74,8 @@ export interface DecoderConfig {
   readonly attentionSoftcap: number;
   /** Logits are bent to cap·tanh(logit/cap); 0 leaves them. */
   readonly logitSoftcap: number;
+  /** Factor of the logits. */
+  readonly logitScale: number;
   /** Factor of the token embeddings. */
   readonly embeddingScale: number;
   /** Queries and keys are normed: each head by itself, or the whole width at once. */
@@ -64,6 +90,24 @@ export interface DecoderConfig {
   readonly bosId?: number;
   /** Tokens that end a text. */
   readonly eosIds: readonly number[];
+}
+
+/** Sizes of the encoder of an encoder–decoder. */
+export interface EncoderConfig {
+  /** Number of layers. */
+  readonly layers: number;
+  /** Query heads, and key and value heads. */
+  readonly heads: number;
+  /** Width of the feed-forward block. */
+  readonly intermediateSize: number;
+}
+
+/** The configuration of an encoder–decoder's encoder, as of a model by itself. */
+export function encoderConfig(c: DecoderConfig): DecoderConfig {
+  if (!c.encoder) return c;
+  const { layers, heads } = c.encoder;
+  const windows = Array.from({ length: layers }, () => 0);
+  return { ...c, ...c.encoder, kind: "encoder", kvHeads: heads, windows };
 }
 
 /** What the configurations of a family have in common. */
@@ -94,6 +138,8 @@ export const GGUF_FIELDS = {
   rms_norm_eps: ["attention.layer_norm_rms_epsilon"],
   layer_norm_eps: ["attention.layer_norm_epsilon"],
   sliding_window: ["attention.sliding_window"],
+  num_decoder_layers: ["decoder_block_count"],
+  relative_attention_num_buckets: ["attention.relative_buckets_count"],
   attn_logit_softcapping: ["attn_logit_softcapping"],
   final_logit_softcapping: ["final_logit_softcapping"],
   alibi_bias_max: ["attention.max_alibi_bias"],
@@ -114,6 +160,8 @@ const MAX_BLOCKS = 2 ** 17;
 /** Names of activations in `config.json`. */
 export const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
   gelu: "gelu",
+  gelu_python: "gelu",
+  gelu_accurate: "geluTanh",
   gelu_new: "geluTanh",
   gelu_fast: "geluTanh",
   gelu_pytorch_tanh: "geluTanh",
@@ -121,6 +169,8 @@ export const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
   relu: "relu",
   silu: "silu",
   swish: "silu",
+  sigmoid: "sigmoid",
+  tanh: "tanh",
 };
 
 /** A reader of a file's fields by their names in llama's `config.json`, whatever the file calls them. */
@@ -156,6 +206,7 @@ export function decoderConfig(metadata: ModelMetadata, rules: ConfigRules): Deco
   const localRope = gguf ? undefined : huggingFaceLocalRope(read, positions);
   return {
     architecture: rules.ids[0],
+    kind: "decoder",
     vocabSize: read.int("vocab_size", gguf ? shapeOf("token_embd.weight")?.[0] : undefined),
     hiddenSize,
     intermediateSize: read.int("intermediate_size"),
@@ -178,13 +229,21 @@ export function decoderConfig(metadata: ModelMetadata, rules: ConfigRules): Deco
     attentionScale: 1 / Math.sqrt(headDim),
     attentionSoftcap: read.has("attn_logit_softcapping") ? read.positive("attn_logit_softcapping") : 0,
     logitSoftcap: read.has("final_logit_softcapping") ? read.positive("final_logit_softcapping") : 0,
+    logitScale: 1,
     embeddingScale: 1,
     parallelResidual: false,
     ...(experts ? { experts } : {}),
+    ...(gguf ? ggufPooling(read) : {}),
     tiedHead: (!gguf && read.bool("tie_word_embeddings", false)) || shapeOf(head) === undefined,
     bosId: tokens.ids("bos_token_id")[0],
     eosIds: tokens.ids("eos_token_id"),
   };
+}
+
+/** Codes of `pooling_type`; further ones mean a head of another kind. */
+function ggufPooling(read: ConfigReader): { readonly pooling?: Pooling } {
+  const pooling = (["none", "mean", "cls", "last"] as const)[read.int("pooling_type", 4, 0)];
+  return pooling ? { pooling } : {};
 }
 
 function expertsConfig(read: ConfigReader): ExpertsConfig {
@@ -219,23 +278,4 @@ function windows(read: ConfigReader, layers: number, rules: ConfigRules): number
     const slides = types ? types[layer] === "sliding_attention" : rules.slides?.(layer, read) ?? true;
     return slides ? window : 0;
   });
-}
-
-/** Checks what single fields cannot tell. */
-export function checkDecoderConfig(config: DecoderConfig): DecoderConfig {
-  const { heads, kvHeads, headDim, rope, localRope, vocabSize } = config;
-  if (heads % kvHeads !== 0) {
-    throw new InvalidConfigError("num_key_value_heads", `${heads} heads are no multiple of ${kvHeads}`);
-  }
-  for (const rotary of [rope?.rotaryDim, localRope?.rotaryDim]) {
-    if (rotary !== undefined && (rotary > headDim || rotary % 2 !== 0 || rotary < 2)) {
-      throw new InvalidConfigError("rotary_dim", `${rotary} must be even and at most the head's ${headDim}`);
-    }
-  }
-  for (const id of config.eosIds) {
-    if (id >= vocabSize) {
-      throw new InvalidConfigError("eos_token_id", `${id} is outside the vocabulary of ${vocabSize}`);
-    }
-  }
-  return config;
 }

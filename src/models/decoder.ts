@@ -1,5 +1,5 @@
 /**
- * What most decoders are: a table of names, rules for the configuration, and layers that differ in data only.
+ * What most models are: a table of names, rules for the configuration, and layers that differ in data only.
  *
  * @module
  */
@@ -9,15 +9,11 @@ import type { ExpertsWeights } from "../nn/experts.ts";
 import type { FeedForwardWeights } from "../nn/feed_forward.ts";
 import type { Linear } from "../nn/linear.ts";
 import { type Norm, norm } from "../nn/norm.ts";
+import { relativeBias } from "../nn/relative_bias.ts";
 import type { Recorder, Ref } from "../program/recorder.ts";
 import type { Architecture, FileRules, ModelMetadata, Weights } from "./architecture.ts";
-import {
-  checkDecoderConfig,
-  type ConfigRules,
-  type DecoderConfig,
-  decoderConfig,
-  fieldReader,
-} from "./config.ts";
+import { checkDecoderConfig } from "./check_config.ts";
+import { type ConfigRules, type DecoderConfig, decoderConfig, fieldReader } from "./config.ts";
 import type { ConfigReader } from "./config_reader.ts";
 import type { DecoderNames } from "./names.ts";
 import { ROPE_TENSORS } from "./rope_config.ts";
@@ -49,15 +45,20 @@ export function decoderArchitecture(family: DecoderFamily): Architecture {
       return checkDecoderConfig(config);
     },
     weights: (config) => decoderWeights(family.names, config),
-    build: buildDecoder,
+    build: buildStack,
   };
 }
 
 /** Embeds, runs the layers, and norms. Gives [rows, hidden]. */
-export function buildDecoder(g: Recorder, w: Weights, c: DecoderConfig, inputs: DecoderInputs): Ref {
+export function buildStack(g: Recorder, w: Weights, c: DecoderConfig, given: DecoderInputs): Ref {
+  const bias = c.relativeBias &&
+    relativeBias(g, w.get("relativeBias.weight"), c.relativeBias, c.kind === "encoder");
+  const inputs = { ...given, bias };
   let x = g.embed(inputs.tokens, w.get("embedding.weight"), c.embeddingScale);
   const positions = w.find("positions.weight");
   if (positions) x = g.add(x, g.embed(inputs.positions, positions));
+  const types = w.find("tokenTypes.weight");
+  if (types && inputs.tokenTypes) x = g.add(x, g.embed(inputs.tokenTypes, types));
   x = norm(g, x, findNorm(w, "embeddingNorm"), c.norm);
   for (let layer = 0; layer < c.layers; layer++) {
     x = decoderLayer(g, x, layerWeights(w, layer), c, layer, inputs);
@@ -88,11 +89,18 @@ export function layerWeights(w: Weights, layer: number): LayerWeights {
       keyNorm: found("keyNorm"),
     },
     attentionPostNorm: found("attentionPostNorm"),
+    attentionSumNorm: found("attentionSumNorm"),
+    cross: found("crossQuery") && {
+      norm: found("crossNorm"),
+      block: { query: linear("crossQuery"), output: linear("crossOutput") },
+      sumNorm: found("crossSumNorm"),
+    },
     feedForwardNorm: found("feedForwardNorm"),
     feedForward: w.find(`layers.${layer}.router.weight`)
       ? expertsWeights(linear, found)
       : blockWeights("", linear, found),
     feedForwardPostNorm: found("feedForwardPostNorm"),
+    feedForwardSumNorm: found("feedForwardSumNorm"),
   };
 }
 

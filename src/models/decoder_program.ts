@@ -22,7 +22,8 @@ export interface DecoderShape {
 
 /**
  * Records one step. Outputs: `logits`, f32 [outputs, vocabulary], and `argmax`, i32 [outputs].
- * The caller fills the step fields `tokens`, `positions`, `slots`, `lengths`, `sequences`, `pageTable`, `outputRows`.
+ * The caller fills the step fields `tokens`, `positions`, `slots`, `lengths`, `sequences`, `pageTable`, `outputRows`, and
+ * where the model has an encoder `crossLengths` and `crossPageTable`.
  */
 export function decoderProgram(
   architecture: Architecture,
@@ -36,7 +37,8 @@ export function decoderProgram(
   });
   const inputs = decoderInputs(g, config, shape.cache);
   const weights = declaredWeights(g, types);
-  const hidden = g.gatherRows(architecture.build(g, weights, config, inputs), inputs.outputRows);
+  const built = g.gatherRows(architecture.build(g, weights, config, inputs), inputs.outputRows);
+  const hidden = scaled(g, built, "logitScale", config.logitScale);
   const head = weights.get(config.tiedHead ? "embedding.weight" : "head.weight");
   const logits = softcap(g, g.linear(hidden, head, weights.find("head.bias")), config.logitSoftcap);
   g.output("logits", logits);
@@ -47,14 +49,16 @@ export function decoderProgram(
 /** cap·tanh(x/cap). */
 function softcap(g: Recorder, x: Ref, cap: number): Ref {
   if (cap === 0) return x;
-  const scale = (name: string, factor: number): Ref => g.constant(name, Float32Array.of(factor), [1]);
-  return g.mul(
-    g.activation(g.mul(x, scale("softcap.inverse", 1 / cap)), "tanh"),
-    scale("softcap", cap),
-  );
+  return scaled(g, g.activation(scaled(g, x, "softcap.inverse", 1 / cap), "tanh"), "softcap", cap);
 }
 
-function declaredWeights(g: Recorder, types: WeightTypes): Weights {
+/** factor·x; the name is that of the factor in the Program. */
+function scaled(g: Recorder, x: Ref, name: string, factor: number): Ref {
+  return factor === 1 ? x : g.mul(x, g.constant(name, Float32Array.of(factor), [1]));
+}
+
+/** The weights of a file, declared in the Program as they are asked for. */
+export function declaredWeights(g: Recorder, types: WeightTypes): Weights {
   const find = (name: string): Ref | undefined => {
     const type = types.get(name);
     return type && g.weight(name, type.dtype, type.shape);

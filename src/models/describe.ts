@@ -10,6 +10,7 @@ import { elementCount } from "../tensor/shape.ts";
 import type { Architecture, ModelMetadata } from "./architecture.ts";
 import type { DecoderConfig } from "./config.ts";
 import { findArchitecture } from "./mod.ts";
+import { sentencePooling } from "./pooling.ts";
 
 /** Which model a file holds. */
 export interface ModelDescription {
@@ -43,7 +44,9 @@ export async function describeModel(file: ModelFile): Promise<ModelDescription> 
     shapeOf: (name) => file.tensors.get(name)?.shape,
     smallTensors,
   };
-  return { architecture, config: architecture.config(metadata) };
+  const config = architecture.config(metadata);
+  const pooling = file.poolingConfig && sentencePooling(file.poolingConfig);
+  return { architecture, config: pooling ? { ...config, pooling } : config };
 }
 
 function architectureNames(file: ModelFile): string[] {

@@ -5,6 +5,8 @@
  */
 import { UnsupportedModelError } from "../errors.ts";
 import type { Architecture } from "./architecture.ts";
+import { bart } from "./bart.ts";
+import { bert } from "./bert.ts";
 import { bloom } from "./bloom.ts";
 import { falcon } from "./falcon.ts";
 import { gemma } from "./gemma.ts";
@@ -23,10 +25,15 @@ import { qwen2 } from "./qwen2.ts";
 import { qwen2Moe } from "./qwen2_moe.ts";
 import { qwen3 } from "./qwen3.ts";
 import { qwen3Moe } from "./qwen3_moe.ts";
+import { roberta } from "./roberta.ts";
+import { smollm3 } from "./smollm3.ts";
 import { stablelm } from "./stablelm.ts";
+import { t5 } from "./t5.ts";
 
 /** The architectures this version knows. */
 export const ARCHITECTURES: readonly Architecture[] = [
+  bart,
+  bert,
   bloom,
   falcon,
   gemma,
@@ -45,7 +52,10 @@ export const ARCHITECTURES: readonly Architecture[] = [
   qwen2Moe,
   qwen3,
   qwen3Moe,
+  roberta,
+  smollm3,
   stablelm,
+  t5,
 ];
 
 /**

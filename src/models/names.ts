@@ -16,13 +16,30 @@ export type FileNames = string | readonly string[];
 export type NamePair = readonly [gguf: FileNames, huggingFace: FileNames];
 
 /** What a weight is for: its name in the Program. */
-export type ModelRole = "embedding" | "positions" | "embeddingNorm" | "norm" | "head";
+export type ModelRole =
+  | "embedding"
+  | "positions"
+  | "tokenTypes"
+  | "embeddingNorm"
+  | "relativeBias"
+  | "norm"
+  | "head"
+  | "pooler"
+  | "classifier";
 /** As `ModelRole`, for the weights of a layer. */
 export type LayerRole =
   | "attentionNorm"
   | "attentionPostNorm"
+  | "attentionSumNorm"
+  | "crossNorm"
+  | "crossQuery"
+  | "crossKey"
+  | "crossValue"
+  | "crossOutput"
+  | "crossSumNorm"
   | "feedForwardNorm"
   | "feedForwardPostNorm"
+  | "feedForwardSumNorm"
   | "query"
   | "key"
   | "value"
@@ -47,6 +64,8 @@ export interface DecoderNames {
   readonly prefixes: readonly string[];
   /** What Hugging Face names of a layer begin with, before its number: `layers`. */
   readonly layers: string;
+  /** What GGUF names of a layer begin with, before its number. Default: `blk`. */
+  readonly ggufLayers?: string;
   /** Weights of the model. */
   readonly model: Readonly<Partial<Record<ModelRole, NamePair>>>;
   /** Weights of a layer. */
@@ -60,6 +79,8 @@ export interface DecoderNames {
   };
   /** Gate and up in one tensor, gate first. */
   readonly fusedGate?: NamePair;
+  /** How names of weights and biases end, where they have other endings beside `weight` and `bias`. */
+  readonly suffixes?: { readonly weight: readonly string[]; readonly bias: readonly string[] };
   /** Hugging Face matrices of layers are stored as [in, out]. */
   readonly transposed?: boolean;
 }
@@ -73,6 +94,8 @@ const ofExperts = (shape: (experts: ExpertsConfig, c: DecoderConfig) => readonly
   c.experts ? shape(c.experts, c) : [];
 const toExperts = ofExperts((e, c) => [e.count * e.intermediateSize, c.hiddenSize]);
 const toShared = ofExperts((e, c) => [e.sharedSize, c.hiddenSize]);
+const toHeads: Shape = (c) => [c.heads * c.headDim, c.hiddenSize];
+const fromHeads: Shape = (c) => [c.hiddenSize, c.heads * c.headDim];
 const headNorm = (heads: (c: DecoderConfig) => number): Shape => (c) => [
   c.qkNorm === "width" ? heads(c) * c.headDim : c.headDim,
 ];
@@ -81,17 +104,29 @@ const headNorm = (heads: (c: DecoderConfig) => number): Shape => (c) => [
 export const SHAPES: Readonly<Record<ModelRole | LayerRole, Shape>> = {
   embedding: vocabulary,
   positions: (c) => [c.contextLength, c.hiddenSize],
+  tokenTypes: (c) => [c.tokenTypes ?? 0, c.hiddenSize],
   embeddingNorm: hidden,
+  relativeBias: (c) => [c.relativeBias?.buckets ?? 0, c.heads],
   norm: hidden,
   head: vocabulary,
+  pooler: (c) => [c.hiddenSize, c.hiddenSize],
+  classifier: (c) => [c.labels ?? 0, c.hiddenSize],
   attentionNorm: hidden,
   attentionPostNorm: hidden,
+  attentionSumNorm: hidden,
+  crossNorm: hidden,
+  crossQuery: toHeads,
+  crossKey: toHeads,
+  crossValue: toHeads,
+  crossOutput: fromHeads,
+  crossSumNorm: hidden,
   feedForwardNorm: hidden,
   feedForwardPostNorm: hidden,
-  query: (c) => [c.heads * c.headDim, c.hiddenSize],
+  feedForwardSumNorm: hidden,
+  query: toHeads,
   key: (c) => [c.kvHeads * c.headDim, c.hiddenSize],
   value: (c) => [c.kvHeads * c.headDim, c.hiddenSize],
-  output: (c) => [c.hiddenSize, c.heads * c.headDim],
+  output: fromHeads,
   queryNorm: headNorm((c) => c.heads),
   keyNorm: headNorm((c) => c.kvHeads),
   gate: toInner,
@@ -107,8 +142,12 @@ export const SHAPES: Readonly<Record<ModelRole | LayerRole, Shape>> = {
   "shared.down": ofExperts((e, c) => [c.hiddenSize, e.sharedSize]),
 };
 
+/** Weights of the model that a file may lack: base models have no heads. */
+export const OPTIONAL_ROLES: readonly ModelRole[] = ["pooler", "classifier"];
+
 /** Which layers have a role: those with experts have no dense block, and the other way round. */
-export function hasRole(role: LayerRole, { experts }: DecoderConfig): boolean {
+export function hasRole(role: LayerRole, { experts, gatedFeedForward }: DecoderConfig): boolean {
+  if (role === "gate" && gatedFeedForward === false) return false;
   if (role === "gate" || role === "up" || role === "down") return experts === undefined;
   if (role.startsWith("shared.")) return experts !== undefined && experts.sharedSize > 0;
   return experts !== undefined || !(role === "router" || role.startsWith("experts."));

@@ -10,7 +10,9 @@ import {
   type FileNames,
   hasRole,
   type LayerRole,
+  type ModelRole,
   type NamePair,
+  OPTIONAL_ROLES,
   SHAPES,
 } from "./names.ts";
 
@@ -31,14 +33,15 @@ interface Candidate extends Form {
 /** All weights of a decoder. Biases are taken where the file has them. */
 export function decoderWeights(names: DecoderNames, c: DecoderConfig): WeightEntry[] {
   const { prefixes, model } = names;
-  const roles = (Object.keys(model) as (keyof typeof model)[]).filter((role) =>
-    role !== "head" || !c.tiedHead
+  const roles = (Object.keys(model) as ModelRole[]).filter((role) =>
+    (role !== "head" || !c.tiedHead) && (role !== "classifier" || c.labels !== undefined)
   );
   return [
     ...roles.flatMap((role) => {
       // The head stands outside of what the prefix names.
       const order = role === "head" ? prefixes.toReversed() : prefixes;
-      return entries(role, SHAPES[role](c), candidates(model[role], "", order), c);
+      const found = candidates(model[role], "", order, {}, role === "positions" ? positionCut(c) : {});
+      return entries(role, SHAPES[role](c), found, c, names.suffixes);
     }),
     ...Array.from({ length: c.layers }, (_, layer) => layerEntries(names, c, layer)).flat(),
   ];
@@ -47,7 +50,10 @@ export function decoderWeights(names: DecoderNames, c: DecoderConfig): WeightEnt
 function layerEntries(names: DecoderNames, c: DecoderConfig, layer: number): WeightEntry[] {
   const prefixes = names.prefixes.map((prefix) => `${prefix}${names.layers}.${layer}.`);
   const listed = (pair: NamePair | undefined, gguf: Form = {}, huggingFace: Form = gguf): Candidate[] =>
-    candidates(pair, `blk.${layer}.`, prefixes, gguf, { ...huggingFace, transposed: names.transposed });
+    candidates(pair, `${names.ggufLayers ?? "blk"}.${layer}.`, prefixes, gguf, {
+      ...huggingFace,
+      transposed: names.transposed,
+    });
   const { fusedAttention, fusedGate } = names;
   const roles = new Set(Object.keys(names.layer) as LayerRole[]);
   if (fusedAttention) ATTENTION_PARTS.forEach((role) => roles.add(role));
@@ -59,7 +65,7 @@ function layerEntries(names: DecoderNames, c: DecoderConfig, layer: number): Wei
       found.push(...listed(fusedAttention.names, attentionCut(role, c, 1), huggingFace));
     }
     if (isPart(GATE_PARTS, role)) found.push(...listed(fusedGate, gateCut(role, c)));
-    return entries(`layers.${layer}.${role}`, SHAPES[role](c), found, c);
+    return entries(`layers.${layer}.${role}`, SHAPES[role](c), found, c, names.suffixes);
   });
 }
 
@@ -78,6 +84,13 @@ function attentionCut(part: typeof ATTENTION_PARTS[number], c: DecoderConfig, gr
   const offset = { query: 0, key: queries, value: queries + keys }[part];
   const length = part === "query" ? queries : keys;
   return { cut: { rows: { offset, length, stride, count: groups }, of: groups * stride } };
+}
+
+/** Hugging Face files may have rows for padding before that of the first token. */
+function positionCut({ contextLength: length, positionOffset: offset = 0 }: DecoderConfig): Form {
+  return offset === 0
+    ? {}
+    : { cut: { rows: { offset, length, stride: length, count: 1 }, of: offset + length } };
 }
 
 function gateCut(part: typeof GATE_PARTS[number], { intermediateSize: length }: DecoderConfig): Form {
@@ -116,15 +129,19 @@ function entries(
   shape: readonly number[],
   found: readonly Candidate[],
   c: DecoderConfig,
+  suffixes: NonNullable<DecoderNames["suffixes"]> = { weight: ["weight"], bias: ["bias"] },
 ): WeightEntry[] {
   // A parallel layer may feed both blocks from one norm.
-  const optional = role.endsWith(".feedForwardNorm") && c.parallelResidual;
+  const optional = (role.endsWith(".feedForwardNorm") && c.parallelResidual) ||
+    OPTIONAL_ROLES.some((name) => name === role);
   const experts = role.includes(".experts.") ? c.experts?.count : undefined;
   const [out] = shape;
-  const weights = found.map((candidate) =>
-    experts ? expertsPlace(candidate, shape, experts) : place(candidate, "weight", shape)
-  );
-  const biases = found.map((candidate) => place(candidate, "bias", [out]));
+  const ending = (endings: readonly string[], shape: readonly number[]): WeightPlace[] =>
+    found.flatMap((candidate) => endings.map((suffix) => place(candidate, suffix, shape)));
+  const weights = experts
+    ? found.map((candidate) => expertsPlace(candidate, shape, experts))
+    : ending(suffixes.weight, shape);
+  const biases = ending(suffixes.bias, [out]);
   return [
     { name: `${role}.weight`, shape, places: weights, optional },
     ...(experts ? [] : [{ name: `${role}.bias`, shape: [out], places: biases, optional: true }]),

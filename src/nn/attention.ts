@@ -1,10 +1,10 @@
 /**
- * Self-attention over the paged KV cache.
+ * Attention over the paged KV cache: of a sequence to itself, and of a decoder to its encoder's output.
  *
  * @module
  */
 import type { Recorder, Ref } from "../program/recorder.ts";
-import type { DecoderInputs } from "./decoder.ts";
+import type { CrossInputs, DecoderInputs } from "./decoder.ts";
 import { type Linear, linear } from "./linear.ts";
 import { type Norm, norm, type NormConfig } from "./norm.ts";
 
@@ -70,8 +70,31 @@ export function attention(
       inputs.sequences,
       inputs.pageTable,
       inputs.slopes,
+      inputs.bias,
+      inputs.bias && inputs.positions,
     ],
     { heads: c.heads, scale: c.attentionScale, softcap: c.attentionSoftcap, window: c.windows[layer] },
+  );
+  return linear(g, attended, w.output);
+}
+
+/** Weights of a block that attends to the encoder's output; the encoder has applied those of keys and values. */
+export type CrossAttentionWeights = Pick<AttentionWeights, "query" | "output">;
+
+/** Attends to the keys and values that the encoder has left. x: [rows, hidden]. */
+export function crossAttention(
+  g: Recorder,
+  x: Ref,
+  w: CrossAttentionWeights,
+  c: AttentionConfig,
+  layer: number,
+  { sequences, cross }: { readonly sequences: Ref; readonly cross: CrossInputs },
+): Ref {
+  const { keys, values } = cross.cache(layer);
+  const [attended] = g.record(
+    "pagedAttention",
+    [linear(g, x, w.query), keys, values, cross.lengths, sequences, cross.pageTable],
+    { heads: c.heads, scale: c.attentionScale },
   );
   return linear(g, attended, w.output);
 }

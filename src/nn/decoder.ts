@@ -1,5 +1,5 @@
 /**
- * What every decoder Program has in common: the fields of its step record, its KV caches and its outputs.
+ * What every Program of a model has in common: the fields of its step record, its KV caches and its outputs.
  *
  * @module
  */
@@ -21,9 +21,21 @@ export interface CacheConfig {
   readonly sequences: number;
   /** Element type of keys and values. */
   readonly dtype: "f32" | "f16";
+  /** All layers write to one cache: enough where a step has all tokens of its sequences. */
+  readonly shared?: boolean;
+  /** The cache of an encoder's keys and values, for models that look at one. */
+  readonly cross?: CrossCacheConfig;
 }
 
-/** Values that the blocks of a decoder share. */
+/** Sizes of the paged cache that an encoder fills and a decoder reads. */
+export interface CrossCacheConfig {
+  /** Pages in all. */
+  readonly pages: number;
+  /** Pages of the longest sequence. */
+  readonly maxPages: number;
+}
+
+/** Values that the blocks of a model share. */
 export interface DecoderInputs {
   /** Token of each row, i32 [rows]. */
   readonly tokens: Ref;
@@ -39,10 +51,26 @@ export interface DecoderInputs {
   readonly pageTable: Ref;
   /** Rows whose logits are wanted, i32 [outputs]. */
   readonly outputRows: Ref;
+  /** Type of each row's token, i32 [rows]; absent in models without types. */
+  readonly tokenTypes?: Ref;
   /** Slopes of ALiBi, [heads]; absent in models without it. */
   readonly slopes?: Ref;
+  /** Relative bias by distance, [2·D + 1, heads]; absent in models without it. */
+  readonly bias?: Ref;
+  /** Where a decoder finds its encoder's keys and values; absent in models without an encoder. */
+  readonly cross?: CrossInputs;
   /** Rotation of a layer's queries and keys; nothing where the model has none. */
   rope(layer: number): LayerRope | undefined;
+  /** Caches of a layer, [pages, kvHeads, PAGE_SIZE, headDim]. */
+  cache(layer: number): { readonly keys: Ref; readonly values: Ref };
+}
+
+/** What a decoder reads of its encoder. */
+export interface CrossInputs {
+  /** Keys that each row sees, i32 [rows]. */
+  readonly lengths: Ref;
+  /** Pages of each sequence's encoder input, i32 [sequences, maxPages]. */
+  readonly pageTable: Ref;
   /** Caches of a layer, [pages, kvHeads, PAGE_SIZE, headDim]. */
   cache(layer: number): { readonly keys: Ref; readonly values: Ref };
 }
@@ -71,6 +99,10 @@ export interface PositionConfig {
   readonly localRope?: RopeConfig;
   /** ALiBi: its largest bias, mostly 8, and a factor of all slopes, mostly 1. */
   readonly alibi?: { readonly maxBias: number; readonly scale: number };
+  /** Layers whose queries and keys are rotated; all where it is absent. */
+  readonly ropeLayers?: readonly boolean[];
+  /** Number of token types; absent in models without them. */
+  readonly tokenTypes?: number;
 }
 
 /** Name of a layer's key or value cache, for bindings. */
@@ -78,13 +110,40 @@ export function cacheName(layer: number, part: "keys" | "values"): string {
   return `cache.${layer}.${part}`;
 }
 
-/** Declares the step fields and caches of a decoder. */
+/** Name of a layer's cache of the encoder's keys or values, for bindings. */
+export function crossCacheName(layer: number, part: "keys" | "values"): string {
+  return `cross.${layer}.${part}`;
+}
+
+/** Name of the cache that all layers share. */
+export function sharedCacheName(part: "keys" | "values"): string {
+  return `cache.${part}`;
+}
+
+/** Declares the caches of an encoder's keys and values. */
+export function crossCaches(
+  g: Recorder,
+  c: Pick<PositionConfig, "kvHeads" | "headDim">,
+  { pages }: CrossCacheConfig,
+  dtype: "f32" | "f16",
+): CrossInputs["cache"] {
+  const shape = [pages, c.kvHeads, PAGE_SIZE, c.headDim];
+  const state = (layer: number, part: "keys" | "values"): Ref =>
+    g.state(crossCacheName(layer, part), dtype, shape);
+  return (layer) => ({ keys: state(layer, "keys"), values: state(layer, "values") });
+}
+
+/** Declares the step fields and caches of a model. */
 export function decoderInputs(g: Recorder, c: PositionConfig, cache: CacheConfig): DecoderInputs {
   const row = (name: string): Ref => g.step(name, "i32", ["rows"]);
   const positions = row("positions");
   const shape = [cache.pages, c.kvHeads, PAGE_SIZE, c.headDim];
   const state = (layer: number, part: "keys" | "values"): Ref =>
-    g.state(cacheName(layer, part), cache.dtype satisfies DType, shape);
+    g.state(
+      cache.shared ? sharedCacheName(part) : cacheName(layer, part),
+      cache.dtype satisfies DType,
+      shape,
+    );
   const rotation = (rope: RopeConfig | undefined): LayerRope | undefined => {
     if (!rope) return undefined;
     const attrs = {
@@ -104,8 +163,26 @@ export function decoderInputs(g: Recorder, c: PositionConfig, cache: CacheConfig
     pageTable: g.step("pageTable", "i32", [cache.sequences, cache.maxPages]),
     outputRows: g.step("outputRows", "i32", ["outputs"]),
     ...(c.alibi ? { slopes: slopes(g, c.heads, c.alibi) } : {}),
-    rope: (layer) => (c.windows[layer] > 0 ? localRope : rope),
+    ...(c.tokenTypes ? { tokenTypes: row("tokenTypes") } : {}),
+    ...(cache.cross ? { cross: crossInputs(g, c, cache, cache.cross) } : {}),
+    rope(layer) {
+      if (c.ropeLayers?.[layer] === false) return undefined;
+      return c.windows[layer] > 0 ? localRope : rope;
+    },
     cache: (layer) => ({ keys: state(layer, "keys"), values: state(layer, "values") }),
+  };
+}
+
+function crossInputs(
+  g: Recorder,
+  c: PositionConfig,
+  cache: CacheConfig,
+  cross: CrossCacheConfig,
+): CrossInputs {
+  return {
+    lengths: g.step("crossLengths", "i32", ["rows"]),
+    pageTable: g.step("crossPageTable", "i32", [cache.sequences, cross.maxPages]),
+    cache: crossCaches(g, c, cross, cache.dtype),
   };
 }
 

@@ -1,11 +1,17 @@
 /**
- * One layer of a decoder: attention, feed-forward block, their norms, and how they join the residual stream.
+ * One layer: attention, feed-forward block, their norms, and how they join the residual stream.
  *
  * @module
  */
 import type { Activation } from "../program/ops.ts";
 import type { Recorder, Ref } from "../program/recorder.ts";
-import { attention, type AttentionConfig, type AttentionWeights } from "./attention.ts";
+import {
+  attention,
+  type AttentionConfig,
+  type AttentionWeights,
+  crossAttention,
+  type CrossAttentionWeights,
+} from "./attention.ts";
 import type { DecoderInputs } from "./decoder.ts";
 import { experts, type ExpertsConfig, type ExpertsWeights } from "./experts.ts";
 import { feedForward, type FeedForwardWeights } from "./feed_forward.ts";
@@ -19,12 +25,18 @@ export interface LayerWeights {
   readonly attention: AttentionWeights;
   /** After attention, before the sum. */
   readonly attentionPostNorm?: Norm;
+  /** After the sum. */
+  readonly attentionSumNorm?: Norm;
+  /** The block that attends to an encoder's output, and the norms before it and after its sum. */
+  readonly cross?: { readonly norm?: Norm; readonly block: CrossAttentionWeights; readonly sumNorm?: Norm };
   /** Before the feed-forward block; a parallel layer without it feeds both blocks from `attentionNorm`. */
   readonly feedForwardNorm?: Norm;
   /** The feed-forward block, or the experts in its place. */
   readonly feedForward: FeedForwardWeights | ExpertsWeights;
   /** After the feed-forward block, before the sum. */
   readonly feedForwardPostNorm?: Norm;
+  /** After the sum. */
+  readonly feedForwardSumNorm?: Norm;
 }
 
 /** What the layers of a model have in common. */
@@ -54,8 +66,22 @@ export function decoderLayer(
     const second = forward(w.feedForwardNorm ? norm(g, x, w.feedForwardNorm, c.norm) : normed);
     return g.add(x, g.add(first, second));
   }
-  const middle = g.add(x, first);
-  return g.add(middle, forward(norm(g, middle, w.feedForwardNorm, c.norm)));
+  const middle = crossBlock(g, norm(g, g.add(x, first), w.attentionSumNorm, c.norm), w, c, layer, inputs);
+  const sum = g.add(middle, forward(norm(g, middle, w.feedForwardNorm, c.norm)));
+  return norm(g, sum, w.feedForwardSumNorm, c.norm);
+}
+
+function crossBlock(
+  g: Recorder,
+  x: Ref,
+  { cross: w }: LayerWeights,
+  c: LayerConfig,
+  layer: number,
+  { sequences, cross }: DecoderInputs,
+): Ref {
+  if (!w || !cross) return x;
+  const attended = crossAttention(g, norm(g, x, w.norm, c.norm), w.block, c, layer, { sequences, cross });
+  return norm(g, g.add(x, attended), w.sumNorm, c.norm);
 }
 
 function block(g: Recorder, x: Ref, { feedForward: w }: LayerWeights, c: LayerConfig): Ref {

@@ -117,6 +117,23 @@ function checkSlopes(op: string, slopes: ValueType | undefined, heads: number): 
   if (slopes) same(op, need(op, slopes, "f32", 1).shape[0], heads, "slopes and heads");
 }
 
+/** A table of biases by distance: an odd number of rows, so that there is one for the distance 0. */
+function checkRelativeBias(op: string, bias: ValueType | undefined, heads: number): void {
+  if (!bias) return;
+  const [distances, width] = fixed(op, need(op, bias, "f32", 2));
+  same(op, width, heads, "columns of bias and heads");
+  if (distances % 2 === 0) throw new ShapeError(`${op}: ${text(bias)} must have an odd number of rows`);
+}
+
+/** A mask or bias over scores, [B, heads, T, S] where the first three may be 1. */
+function checkScores(op: string, scores: ValueType | undefined, shape: readonly number[]): void {
+  if (!scores) return;
+  const dims = fixed(op, need(op, scores, "f32", 4));
+  if (dims[3] !== shape[3] || dims.some((dim, i) => dim !== 1 && dim !== shape[i])) {
+    throw new ShapeError(`${op}: ${text(scores)} does not broadcast to the scores [${shape}]`);
+  }
+}
+
 /** Name of an op. */
 export type OpName =
   | "add"
@@ -466,17 +483,29 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
     },
   },
   /**
-   * Causal attention of each row over its sequence's pages. q: [T, heads·headDim]; lengths: i32 [T], keys that the
-   * row sees, itself included; sequences: i32 [T], the row's line of pageTable: i32 [sequences, maxPages];
-   * slopes: [heads], ALiBi: slope·(key - query) is added after the softcap. softcap and window are off at 0. Query head h
-   * reads KV head floor(h·kvHeads/heads). A row that sees no key gives zeros.
+   * Attention of each row over its sequence's pages. q: [T, heads·headDim]; lengths: i32 [T], keys that the row sees:
+   * up to itself where it is causal, all of the sequence where it is not; sequences: i32 [T], the row's line of
+   * pageTable: i32 [sequences, maxPages]; positions: i32 [T], where the row itself stands among the keys, by default
+   * at the last one that it sees. slopes: [heads], ALiBi: slope·(key - position) is added after the softcap. bias:
+   * [2·D + 1, heads], relative bias: row clamp(key - position, -D, D) + D is added there too. softcap and window are off
+   * at 0. Query head h reads KV head floor(h·kvHeads/heads). A row that sees no key gives zeros.
    */
   pagedAttention: {
     code: 63,
-    inputs: ["q", "keyCache", "valueCache", "lengths", "sequences", "pageTable", "slopes?"],
+    inputs: [
+      "q",
+      "keyCache",
+      "valueCache",
+      "lengths",
+      "sequences",
+      "pageTable",
+      "slopes?",
+      "bias?",
+      "positions?",
+    ],
     attrs: { heads: "i32", scale: "f32", softcap: "f32", window: "i32" },
     defaults: { softcap: 0, window: 0 },
-    infer([q, keyCache, valueCache, lengths, sequences, pageTable, slopes], attrs) {
+    infer([q, keyCache, valueCache, lengths, sequences, pageTable, slopes, bias, positions], attrs) {
       const query = need("pagedAttention", q, "f32", 2);
       if (keyCache?.shape.length !== 4 || valueCache?.shape.length !== 4) {
         throw new ShapeError("pagedAttention: a cache must be [pages, kvHeads, pageSize, headDim]");
@@ -487,26 +516,28 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
       if (heads % kvHeads !== 0) {
         throw new ShapeError(`pagedAttention: ${heads} heads are no multiple of ${kvHeads}`);
       }
-      for (const perRow of [lengths, sequences]) {
+      for (const perRow of [lengths, sequences, ...(positions ? [positions] : [])]) {
         same("pagedAttention", need("pagedAttention", perRow, "i32", 1).shape[0], query.shape[0], "rows");
       }
       need("pagedAttention", pageTable, "i32", 2);
       checkSlopes("pagedAttention", slopes, heads);
+      checkRelativeBias("pagedAttention", bias, heads);
       const [, , , valueDim] = fixed("pagedAttention", valueCache);
       return [f32([query.shape[0], heads * valueDim])];
     },
   },
   /**
-   * Dense attention. q: [B, heads, T, headDim], k and v: [B, kvHeads, S, headDim], mask: f32 [B, S], 0 hides a key;
-   * slopes: [heads], ALiBi. Causal: query t sees keys up to t + past; window counts the token itself. A query that sees
-   * no key gives zeros.
+   * Dense attention. q: [B, heads, T, headDim], k and v: [B, kvHeads, S, headDim]. mask: 0 hides a key, f32 [B, S], or
+   * [B, heads, T, S] for each score by itself, where the first three may be 1. bias: of that second shape, added to the
+   * scores after the softcap; -inf hides a key too. slopes: [heads], ALiBi. Causal: query t sees keys up to t + past;
+   * window counts the token itself. A query that sees no key gives zeros.
    */
   attention: {
     code: 64,
-    inputs: ["q", "k", "v", "mask?", "slopes?"],
+    inputs: ["q", "k", "v", "mask?", "slopes?", "bias?"],
     attrs: { causal: "bool", past: "i32", scale: "f32", softcap: "f32", window: "i32" },
     defaults: { causal: false, past: 0, softcap: 0, window: 0 },
-    infer([q, k, v, mask, slopes]) {
+    infer([q, k, v, mask, slopes, bias]) {
       const [b, heads, t, d] = fixed("attention", need("attention", q, "f32", 4));
       const [kb, kvHeads, s, kd] = fixed("attention", need("attention", k, "f32", 4));
       const value = fixed("attention", need("attention", v, "f32", 4));
@@ -516,9 +547,10 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
       if (heads % kvHeads !== 0) {
         throw new ShapeError(`attention: ${heads} heads are no multiple of ${kvHeads}`);
       }
-      if (mask) {
+      if (mask && mask.shape.length !== 4) {
         same("attention", need("attention", mask, "f32", 2).shape.join(), [b, s].join(), "mask and keys");
-      }
+      } else checkScores("attention", mask, [b, heads, t, s]);
+      checkScores("attention", bias, [b, heads, t, s]);
       checkSlopes("attention", slopes, heads);
       return [f32([b, heads, t, value[3]])];
     },

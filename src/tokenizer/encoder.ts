@@ -6,7 +6,7 @@
  */
 
 import type { BPE, Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
-import type { EncodeOptions } from "./tokenizer.ts";
+import type { EncodeOptions, TokenPair } from "./tokenizer.ts";
 import type { PairRanks } from "./pair_ranks.ts";
 
 /** The library's module. */
@@ -16,7 +16,11 @@ export type Library = typeof import("@huggingface/tokenizers");
 export type LibraryModel = NonNullable<LibraryTokenizer["model"]>;
 
 /** Text to ids. */
-export type Encode = (text: string, options?: EncodeOptions) => number[];
+export interface Encode {
+  (text: string, options?: EncodeOptions): number[];
+  /** Two texts to ids, where that can be told. */
+  pair?(first: string, second: string): TokenPair;
+}
 
 /** A token that is found in the text before anything else is done to it. */
 export interface AddedToken {
@@ -65,8 +69,17 @@ export async function createEncoder(
     model,
     config,
   );
-  return (text, { addSpecial = true, parseSpecial = false } = {}) =>
+  const encode: Encode = (text, { addSpecial = true, parseSpecial = false } = {}) =>
     (parseSpecial ? parsing : plain).encode(text, { add_special_tokens: addSpecial }).ids;
+  return Object.assign(encode, {
+    pair(first: string, second: string): TokenPair {
+      const { ids, token_type_ids: types } = plain.encode(first, {
+        text_pair: second,
+        return_token_type_ids: true,
+      });
+      return { ids, tokenTypes: types ?? ids.map(() => 0) };
+    },
+  });
 }
 
 function assemble(

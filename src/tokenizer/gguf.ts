@@ -13,7 +13,9 @@ import {
   forEachSliced,
   type Pipeline,
 } from "./encoder.ts";
+import { GGUF_DEFINITIONS } from "./gguf_definitions.ts";
 import { type GgufTokenizerFields, ggufTokenizerFields, type StringList, TOKEN_TYPE } from "./gguf_fields.ts";
+import { huggingFaceTokenizer } from "./hugging_face.ts";
 import { endsTurn, ModelTokenizer } from "./model_tokenizer.ts";
 import { MergeRanks, type PairRanks, ScoreRanks } from "./pair_ranks.ts";
 import { byteLevelPreTokenizer, findPreTokenizer } from "./pre_tokenizers.ts";
@@ -55,10 +57,20 @@ export function ggufTokenizer(
 ): Tokenizer {
   const fields = ggufTokenizerFields(metadata, packed);
   const { model, tokens, bosId, endIds, unknownId, paddingId } = fields;
+  if (Object.hasOwn(GGUF_DEFINITIONS, model)) {
+    const special = { bos_token: fields.clsId ?? bosId, eos_token: endIds[0], unk_token: unknownId };
+    const config = Object.fromEntries(
+      Object.entries(special).map(([name, id]) => [name, id === undefined ? undefined : tokens.at(id)]),
+    );
+    return huggingFaceTokenizer(
+      GGUF_DEFINITIONS[model]({ ...fields, tokens: [...tokens] }, addedTokens(fields)),
+      { config },
+    );
+  }
   if (!Object.hasOwn(KINDS, model)) {
     throw new TokenizerError(
       `tokenizer.ggml.model ${JSON.stringify(model)} is not supported; supported are ${
-        Object.keys(KINDS).join(", ")
+        [...Object.keys(KINDS), ...Object.keys(GGUF_DEFINITIONS)].join(", ")
       }; ` +
         `use the model's Hugging Face folder instead`,
     );

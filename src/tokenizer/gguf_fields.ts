@@ -45,9 +45,16 @@ export interface GgufTokenizerFields {
   readonly unknownId?: number;
   /** Padding. */
   readonly paddingId?: number;
+  /** Begin of a text, in vocabularies of encoders. */
+  readonly clsId?: number;
+  /** End of a text, in vocabularies of encoders. */
+  readonly separatorId?: number;
   /** Jinja source. */
   readonly chatTemplate?: string;
 }
+
+/** The fields, with all tokens decoded. */
+export type DecodedFields = Omit<GgufTokenizerFields, "tokens"> & { readonly tokens: readonly string[] };
 
 /**
  * Reads the fields; lists of strings are taken from `packed` where they are there, so that they are not decoded yet.
@@ -95,6 +102,9 @@ export function ggufTokenizerFields(
     endIds: ["eos", "eot", "eom"].map(id).filter((end) => end !== undefined),
     unknownId: id("unknown"),
     paddingId: id("padding"),
+    clsId: id("cls") ?? id("bos"),
+    // The key is spelled like this.
+    separatorId: id("seperator") ?? id("eos"),
     chatTemplate: read("chat_template", "a string", isString),
   };
 }

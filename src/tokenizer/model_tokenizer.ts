@@ -7,7 +7,7 @@
 import { InvalidArgumentError, TokenizerError } from "../errors.ts";
 import { type ChatMessage, ChatTemplate, type ChatTemplateOptions } from "./chat_template.ts";
 import type { Encode } from "./encoder.ts";
-import type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer } from "./tokenizer.ts";
+import type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer, TokenPair } from "./tokenizer.ts";
 import { decodeTokens, readableBytes, Utf8Stream } from "./utf8.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -107,6 +107,16 @@ export class ModelTokenizer implements Tokenizer {
       throw new TokenizerError("the tokenizer is not prepared; await tokenizer.prepare() first");
     }
     return this.#encode(text, options);
+  }
+
+  /** The ids of two texts, and which of them each is of. */
+  encodePair(first: string, second: string): TokenPair {
+    if (!this.#encode?.pair) {
+      throw new TokenizerError(
+        "the tokenizer cannot encode pairs, or is not prepared; await tokenizer.prepare()",
+      );
+    }
+    return this.#encode.pair(first, second);
   }
 
   /** The text of `ids`. */

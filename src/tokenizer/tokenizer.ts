@@ -28,6 +28,14 @@ export interface DecodeOptions {
   continuation?: boolean;
 }
 
+/** Two texts as tokens. */
+export interface TokenPair {
+  /** The tokens of both. */
+  readonly ids: readonly number[];
+  /** The text that each belongs to: 0 or 1. */
+  readonly tokenTypes: readonly number[];
+}
+
 /** Turns ids into text as they come; see {@linkcode Tokenizer.stream}. */
 export interface StreamDecoder {
   /** Text that is complete with this token: whole characters only, `""` while one is unfinished. */
@@ -57,6 +65,11 @@ export interface Tokenizer {
   prepare(): Promise<void>;
   /** The ids of `text`. Throws a `TokenizerError` before {@linkcode prepare} is done. */
   encode(text: string, options?: EncodeOptions): number[];
+  /**
+   * The ids of two texts that belong together, such as query and document, with what the model wants around them; and
+   * which text each is of, 0 or 1. Absent where the vocabulary has no way to write pairs.
+   */
+  encodePair?(first: string, second: string): TokenPair;
   /** The text of `ids`; bytes that are not UTF-8 become U+FFFD. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /** One token to look at, such as `" France"`; bytes that are no character alone are shown as `<0xE2>`. */

@@ -5,8 +5,8 @@ import type { ForkingSequences } from "../../src/generate/forking.ts";
 import { loadOn } from "../../src/load.ts";
 import type { Model } from "../../src/model.ts";
 import { testOnBackends } from "../support/backends.ts";
+import { DECODER_NAMES, MODELS } from "../support/goldens.ts";
 
-const MODELS = new URL("../fixtures/models/", import.meta.url);
 const TOLERANCE = 1e-4;
 
 interface GoldenBeams {
@@ -20,7 +20,6 @@ interface GoldenBeams {
 }
 
 interface Golden {
-  kind: string;
   prompts: { input_ids: number[]; beam: GoldenBeams; beam_eos?: GoldenBeams }[];
 }
 
@@ -48,13 +47,8 @@ function beamOptions(golden: GoldenBeams): BeamOptions {
   };
 }
 
-const goldens = new Map<string, Golden>();
-for (const { name } of Deno.readDirSync(MODELS)) {
-  const golden: Golden = JSON.parse(Deno.readTextFileSync(new URL(`${name}/golden.json`, MODELS)));
-  if (golden.kind === "causal") goldens.set(name, golden);
-}
-
-for (const [name, { prompts }] of [...goldens].sort()) {
+for (const name of DECODER_NAMES) {
+  const { prompts }: Golden = JSON.parse(Deno.readTextFileSync(new URL(`${name}/golden.json`, MODELS)));
   await testOnBackends(
     `beams ${name}`,
     async (backend) => {

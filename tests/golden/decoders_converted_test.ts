@@ -8,7 +8,7 @@ import { assertEquals } from "@std/assert";
 import { convert } from "../../src/convert/convert.ts";
 import { crc32 } from "../../src/formats/crc32.ts";
 import { openModelFile } from "../../src/formats/open.ts";
-import { assertGolden, MODEL_NAMES, MODELS, readGolden, withFolder } from "../support/goldens.ts";
+import { assertGolden, DECODER_NAMES, MODELS, readGolden, withFolder } from "../support/goldens.ts";
 
 /** Names of the tensors of a file, and a checksum of each. */
 async function tensorsOf(path: string): Promise<Map<string, string>> {
@@ -24,7 +24,7 @@ async function tensorsOf(path: string): Promise<Map<string, string>> {
   }
 }
 
-for (const name of MODEL_NAMES) {
+for (const name of DECODER_NAMES) {
   Deno.test(`golden ${name} converted to GGUF, safetensors, GGUF, forge`, () =>
     withFolder(async (folder) => {
       const golden = await readGolden(name);

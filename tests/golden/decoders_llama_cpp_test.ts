@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { convertFile } from "../../src/convert/convert.ts";
 import { openModelFile } from "../../src/formats/open.ts";
-import { MODEL_NAMES, MODELS, readGolden, withFolder } from "../support/goldens.ts";
+import { DECODER_NAMES, MODELS, readGolden, withFolder } from "../support/goldens.ts";
 import { smallTokenizer } from "../support/small_tokenizer.ts";
 
 const SCRIPT = new URL("../support/llama_cpp_greedy.mjs", import.meta.url);
@@ -63,7 +63,7 @@ Deno.test({
   fn: (t) =>
     withFolder(async (folder) => {
       assert(home);
-      const cases = (await Promise.all(MODEL_NAMES.map((name) => casesOf(name, folder)))).flat();
+      const cases = (await Promise.all(DECODER_NAMES.map((name) => casesOf(name, folder)))).flat();
       const results = await run(home, cases);
       assertEquals(results.length, cases.length);
       for (const [i, { path, prompt, expected }] of cases.entries()) {

@@ -36,6 +36,7 @@ const CASES = [
   "mixtral",
   "qwen2_moe",
   "qwen3_moe",
+  "smollm3",
 ];
 /** WebGPU takes about a second for each, so it has one of each kind; the other backends have all. */
 const ON_WEBGPU = ["llama", "llama-gqa-bf16", "llama-gqa-f16", "llama3-rope", "gpt2", "gemma2", "bloom"];

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { embeddedModel } from "../../src/models/embedded/mod.ts";
 import { FIXTURES, runCli } from "../support/run_cli.ts";
 
-const LATER = ["chat", "serve", "pull", "embed", "finetune"];
+const LATER = ["chat", "serve", "pull", "finetune"];
 
 /** Arguments that are wrong, and what the message must say. */
 const WRONG: readonly [args: string[], says: string][] = [
@@ -38,6 +38,10 @@ const WRONG: readonly [args: string[], says: string][] = [
   [["logits"], "--ids"],
   [["logits", "a", "--model", "b", "--ids", "1"], "twice"],
   [["eval"], "--text"],
+  [["embed"], "no text"],
+  [["embed", "model"], "no text"],
+  [["embed", "model", "text", "--ids", "1"], "not both"],
+  [["embed", "model", "text", "--pooling", "max"], "mean, cls, last"],
   [["tokenize"], "no text"],
   [["bench", "--repeat", "0"], "at least 1"],
   [["batch", "in.jsonl"], "out.jsonl"],

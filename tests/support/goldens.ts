@@ -9,8 +9,15 @@ import { load } from "../../src/load.ts";
 /** Where the models are. */
 export const MODELS: URL = new URL("../fixtures/models/", import.meta.url);
 
-/** The models by name. */
-export const MODEL_NAMES: readonly string[] = Array.from(Deno.readDirSync(MODELS), ({ name }) => name).sort();
+/** The decoders among the models, by name. */
+export const DECODER_NAMES: readonly string[] = Array.from(Deno.readDirSync(MODELS))
+  .filter(({ name, isDirectory }) => isDirectory && kindOf(name) === "causal")
+  .map(({ name }) => name)
+  .sort();
+
+function kindOf(name: string): string {
+  return JSON.parse(Deno.readTextFileSync(new URL(`${name}/golden.json`, MODELS))).kind;
+}
 
 /** What the reference gave for a model. */
 export interface Golden {

@@ -2,7 +2,7 @@
 
 use super::AttentionShape;
 use crate::dtype::DType;
-use crate::simd::{narrow_f16, Vector, LANES, V};
+use crate::simd::{f32_to_f16, narrow_f16, Vector, LANES, V};
 use std::ops::Range;
 
 /// Writes the keys and values of `rows` to their slots of the cache: slot `page * page_size + place`, none where negative.
@@ -39,7 +39,8 @@ pub unsafe fn write_kv(
                     v_cache.add((to + place * dim) * bytes),
                 );
                 if shape.kv_dtype == DType::F16 {
-                    for i in (0..dim).step_by(LANES) {
+                    let whole = dim / LANES * LANES;
+                    for i in (0..whole).step_by(LANES) {
                         for (j, half) in narrow(k.add(i)).into_iter().enumerate() {
                             k_to.cast::<u16>()
                                 .add((i + j) * shape.page_size)
@@ -49,6 +50,11 @@ pub unsafe fn write_kv(
                             .add(i)
                             .cast::<[u16; LANES]>()
                             .write(narrow(v.add(i)));
+                    }
+                    for i in whole..dim {
+                        let (k_to, v_to) = (k_to.cast::<u16>(), v_to.cast::<u16>());
+                        k_to.add(i * shape.page_size).write(f32_to_f16(*k.add(i)));
+                        v_to.add(i).write(f32_to_f16(*v.add(i)));
                     }
                 } else {
                     for i in 0..dim {

@@ -25,9 +25,53 @@ struct Attention {
     q: *const f32,
     k: *const f32,
     v: *const f32,
-    mask: Option<*const f32>,
+    mask: Option<Scores>,
     slopes: Option<*const f32>,
+    bias: Option<Scores>,
     output: *mut f32,
+}
+
+/// A mask or bias over scores `[batches, heads, queries, keys]`; a dimension of 1 has the stride 0.
+struct Scores {
+    elements: *const f32,
+    strides: [usize; 3],
+}
+
+impl Scores {
+    /// `[batches, keys]`, or all four dimensions where each of the first three may be 1.
+    fn new(
+        operands: &Operands,
+        position: usize,
+        scores: [usize; 4],
+    ) -> Result<Option<Scores>, Error> {
+        let Some(tensor) = operands.optional(position, DType::F32)? else {
+            return Ok(None);
+        };
+        let dims = match tensor.shape.dims[..] {
+            [batches, keys] => [batches, 1, 1, keys],
+            [batches, heads, queries, keys] => [batches, heads, queries, keys],
+            _ => [0; 4],
+        };
+        let fits = (0..3).all(|axis| dims[axis] == 1 || dims[axis] == scores[axis]);
+        operands.check(
+            fits && dims[3] == scores[3] && tensor.shape.lead == Lead::Fixed,
+            "a mask or bias must be [batches, keys] or fit the scores",
+        )?;
+        let stride = |axis: usize| match dims[axis] {
+            1 => 0,
+            _ => dims[axis + 1..].iter().product(),
+        };
+        Ok(Some(Scores {
+            elements: tensor.f32(),
+            strides: [stride(0), stride(1), stride(2)],
+        }))
+    }
+
+    /// The run of keys of a query.
+    fn keys(&self, at: [usize; 3]) -> *const f32 {
+        let offset: usize = (0..3).map(|axis| at[axis] * self.strides[axis]).sum();
+        self.elements.wrapping_add(offset)
+    }
 }
 
 /// Checks and adds `attention`.
@@ -58,13 +102,11 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
         kv_heads > 0 && heads % kv_heads == 0,
         "heads must be a multiple of KV heads",
     )?;
-    let mask = operands.optional(3, DType::F32)?;
-    if let Some(mask) = mask {
-        operands.check(
-            mask.shape.dims == [batches, keys],
-            "the mask must be [batches, keys]",
-        )?;
-    }
+    let scores = [batches, heads, queries, keys];
+    let (mask, bias) = (
+        Scores::new(&operands, 3, scores)?,
+        Scores::new(&operands, 5, scores)?,
+    );
     let shape = Shape {
         dims: vec![batches, heads, queries, v_dims[3]],
         lead: Lead::Fixed,
@@ -85,8 +127,9 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
         q: q.f32(),
         k: k.f32(),
         v: v.f32(),
-        mask: mask.map(|mask| mask.f32().cast_const()),
+        mask,
         slopes: operands.vector(4, heads)?,
+        bias,
         output: operands.output(0, DType::F32, &shape)?.f32(),
     });
     operands.attrs.done()
@@ -137,9 +180,15 @@ impl Attention {
             let k = self.k.add(kv_head * self.keys * self.head_dim);
             let v = self.v.add(kv_head * self.keys * self.value_dim);
             let output = self.output.add(unit * self.value_dim);
+            let run = |scores: &Option<Scores>| {
+                scores
+                    .as_ref()
+                    .map(|scores| scores.keys([batch, head, query]))
+            };
+            let (mask, bias) = (run(&self.mask), run(&self.bias));
             let hidden = |key: usize| {
-                self.mask
-                    .is_some_and(|mask| *mask.add(batch * self.keys + key) == 0.0)
+                mask.is_some_and(|mask| *mask.add(key) == 0.0)
+                    || bias.is_some_and(|bias| *bias.add(key) == f32::NEG_INFINITY)
             };
             let mut greatest = f32::NEG_INFINITY;
             for key in first..end {
@@ -149,6 +198,9 @@ impl Attention {
                 }
                 if let Some(slopes) = self.slopes {
                     score += *slopes.add(head) * (key as f32 - position as f32);
+                }
+                if let Some(bias) = bias {
+                    score += *bias.add(key);
                 }
                 if hidden(key) {
                     score = f32::NEG_INFINITY;

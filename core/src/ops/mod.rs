@@ -12,6 +12,7 @@ mod matmul;
 mod norm;
 mod operands;
 mod paged;
+mod paged_plain;
 mod reduce;
 mod region;
 mod rope;
@@ -112,8 +113,8 @@ pub static OPS: &[OpRow] = &[
         mutates: &[3, 4],
         ..op(62, "writeKv", 5, 5, paged::compile_write)
     },
-    op(63, "pagedAttention", 7, 6, paged::compile),
-    op(64, "attention", 5, 3, attention::compile),
+    op(63, "pagedAttention", 9, 6, paged::compile),
+    op(64, "attention", 6, 3, attention::compile),
 ];
 
 /// The row of a code.

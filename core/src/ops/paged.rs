@@ -1,6 +1,7 @@
 //! The paged KV cache: writing rows to their slots, and attention over the pages of a sequence.
 
 use super::gather::index;
+use super::paged_plain::{PlainAttention, RelativeBias};
 use super::{Extent, Operands, Region, Step, Tensor};
 use crate::attention::{paged_attention, write_kv, AttentionShape};
 use crate::dtype::DType;
@@ -30,10 +31,9 @@ fn caches(operands: &Operands, keys: &Tensor, values: &Tensor) -> Result<Caches,
         matches!(keys.dtype, DType::F32 | DType::F16),
         "a cache must be F32 or F16",
     )?;
-    let whole = head_dim % LANES == 0 && page_size % LANES == 0;
     operands.check(
-        whole,
-        "page_size and head_dim of a cache must be multiples of 4",
+        page_size % LANES == 0,
+        "page_size of a cache must be a multiple of 4",
     )?;
     operands.check(
         pages * kv_heads * page_size * head_dim > 0,
@@ -135,11 +135,11 @@ impl Region for WriteKv {
 
 /// Where the rows of a step find their keys.
 #[derive(Clone, Copy)]
-struct Lookup {
-    rows: Extent,
-    lengths: *const i32,
-    sequences: *const i32,
-    page_table: *const i32,
+pub(super) struct Lookup {
+    pub(super) rows: Extent,
+    pub(super) lengths: *const i32,
+    pub(super) sequences: *const i32,
+    pub(super) page_table: *const i32,
     /// Lines of the page table.
     lines: Extent,
     max_pages: usize,
@@ -216,15 +216,37 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
     {
         compiler.push(CheckPages(lookup));
     }
-    compiler.push(PagedAttention {
-        lookup,
-        shape,
-        q: q.f32(),
-        key_cache: key_cache.bytes(),
-        value_cache: value_cache.bytes(),
-        slopes: operands.vector(6, heads)?,
-        output: operands.output(0, DType::F32, &q.shape)?.f32(),
-    });
+    let slopes = operands.vector(6, heads)?;
+    let bias = RelativeBias::new(&operands, 7, heads)?;
+    let positions = operands.optional(8, DType::I32)?;
+    operands.check(positions.is_none_or(per_row), "positions and q do not fit")?;
+    let (q, key_cache, value_cache) = (q.f32(), key_cache.bytes(), value_cache.bytes());
+    let output = operands
+        .output(0, DType::F32, &operands.f32(0)?.shape)?
+        .f32();
+    if bias.is_some() || positions.is_some() || !shape.head_dim.is_multiple_of(LANES) {
+        compiler.push(PlainAttention {
+            lookup,
+            shape,
+            q,
+            key_cache,
+            value_cache,
+            slopes,
+            bias,
+            positions: positions.map(|positions| positions.i32().cast_const()),
+            output,
+        });
+    } else {
+        compiler.push(PagedAttention {
+            lookup,
+            shape,
+            q,
+            key_cache,
+            value_cache,
+            slopes,
+            output,
+        });
+    }
     operands.attrs.done()
 }
 

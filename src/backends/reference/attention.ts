@@ -16,6 +16,8 @@ interface Query {
   readonly position: number;
   /** Slope of ALiBi for this head; 0 for none. */
   readonly slope: number;
+  /** What is added to the score of a key, beside ALiBi. */
+  bias?(position: number): number;
   /** Positions of the keys that it sees. */
   readonly visible: readonly number[];
   /** Key at a position; valid until the next call. */
@@ -24,7 +26,7 @@ interface Query {
   value(position: number): Float32Array;
 }
 
-/** How scores are made: scale, then softcap, then the ALiBi bias. */
+/** How scores are made: scale, then softcap, then the biases. */
 interface Scoring {
   readonly scale: number;
   readonly softcap: number;
@@ -39,6 +41,7 @@ function attend(query: Query, { scale, softcap }: Scoring, out: Float32Array): v
     for (let i = 0; i < vector.length; i++) score += vector[i] * key[i];
     score *= scale;
     if (softcap > 0) score = softcap * Math.tanh(score / softcap);
+    if (query.bias) score += query.bias(j);
     return slope === 0 ? score : score + slope * (j - position);
   });
   const peak = scores.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -58,6 +61,13 @@ function windowed(to: number, position: number, window: number): number[] {
   return Array.from({ length: Math.max(to - from, 0) }, (_, i) => from + i);
 }
 
+/** The bias of a head at a distance; the table's ends stand for all that lies beyond. table: [2·D + 1, heads]. */
+function relativeBias(table: HostTensor, head: number, distance: number): number {
+  const [distances, heads] = table.shape;
+  const farthest = (distances - 1) / 2;
+  return table.f32[(Math.min(Math.max(distance, -farthest), farthest) + farthest) * heads + head];
+}
+
 /** Reads vectors of a cache by element offset, widening F16. */
 function vectorReader(cache: HostTensor): (offset: number) => Float32Array {
   const { width } = cache;
@@ -70,10 +80,23 @@ function vectorReader(cache: HostTensor): (offset: number) => Float32Array {
   return (offset) => f16ToF32(bits.subarray(offset, offset + width), out);
 }
 
+/** Reads a mask or bias over the scores [B, heads, T, S], of which the first three dimensions may be 1. */
+function scoreReader(
+  scores: HostTensor | undefined,
+): ((batch: number, head: number, query: number, key: number) => number) | undefined {
+  if (!scores) return undefined;
+  const [batches, heads, queries, keys] = scores.shape.length === 2
+    ? [scores.shape[0], 1, 1, scores.shape[1]]
+    : scores.shape;
+  const [all, at] = [scores.f32, (i: number, dim: number): number => (dim === 1 ? 0 : i)];
+  return (b, h, t, j) => all[((at(b, batches) * heads + at(h, heads)) * queries + at(t, queries)) * keys + j];
+}
+
 /** Dense attention. */
 export const attention: Kernel = (call) => {
   const [q, k, v] = [call.input(0), call.input(1), call.input(2)];
-  const [mask, slopes] = [call.optional(3)?.f32, call.optional(4)?.f32];
+  const [mask, slopes] = [scoreReader(call.optional(3)), call.optional(4)?.f32];
+  const bias = scoreReader(call.optional(5));
   const [causal, past, window] = [call.flag("causal"), call.number("past"), call.number("window")];
   const scoring = { scale: call.number("scale"), softcap: call.number("softcap") };
   const [batches, heads, queries, headDim] = q.shape;
@@ -92,7 +115,10 @@ export const attention: Kernel = (call) => {
             vector: from.subarray(row * headDim, (row + 1) * headDim),
             position,
             slope: slopes ? slopes[h] : 0,
-            visible: windowed(end, position, window).filter((j) => !mask || mask[b * keys + j] !== 0),
+            visible: windowed(end, position, window).filter((j) =>
+              mask?.(b, h, t, j) !== 0 && bias?.(b, h, t, j) !== -Infinity
+            ),
+            ...(bias ? { bias: (j: number) => bias(b, h, t, j) } : {}),
             key: (j) => keyAt((kvHead * keys + j) * k.width),
             value: (j) => valueAt((kvHead * keys + j) * v.width),
           },
@@ -104,11 +130,12 @@ export const attention: Kernel = (call) => {
   }
 };
 
-/** Causal attention of each row over its sequence's pages. */
+/** Attention of each row over its sequence's pages. */
 export const pagedAttention: Kernel = (call) => {
   const [q, keyCache, valueCache] = [call.input(0), call.input(1), call.input(2)];
   const [lengths, sequences] = [call.input(3).i32, call.input(4).i32];
   const [table, slopes] = [call.input(5), call.optional(6)?.f32];
+  const [bias, positions] = [call.optional(7), call.optional(8)?.i32];
   const [heads, window] = [call.number("heads"), call.number("window")];
   const scoring = { scale: call.number("scale"), softcap: call.number("softcap") };
   const [pages, kvHeads, pageSize, headDim] = keyCache.shape;
@@ -127,11 +154,13 @@ export const pagedAttention: Kernel = (call) => {
         return (page * kvHeads + kvHead) * pageSize + (j % pageSize);
       };
       const row = t * heads + h;
+      const position = positions ? positions[t] : lengths[t] - 1;
       attend(
         {
           vector: from.subarray(row * headDim, (row + 1) * headDim),
-          position: lengths[t] - 1,
+          position,
           slope: slopes ? slopes[h] : 0,
+          ...(bias ? { bias: (j: number) => relativeBias(bias, h, j - position) } : {}),
           visible: windowed(lengths[t], lengths[t] - 1, window),
           key: (j) => keyAt(vectorOf(j) * headDim),
           value: (j) => valueAt(vectorOf(j) * valueCache.width),

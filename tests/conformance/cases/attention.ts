@@ -15,6 +15,10 @@ interface PagedOptions {
   /** Line of the page table that each row reads. */
   sequences?: readonly number[];
   slopes?: boolean;
+  /** Farthest distance of a relative bias. */
+  farthest?: number;
+  /** Where each row stands among the keys. */
+  positions?: readonly number[];
   attrs?: Attrs;
 }
 
@@ -27,7 +31,7 @@ const SEQUENCES = [0, 2, 1, 0, 2, 2];
  */
 function paged(name: string, options: PagedOptions): OpCase {
   const { heads, kvHeads, headDim, pageSize = 16, kv = "f32", attrs = {} } = options;
-  const { lengths = LENGTHS, sequences = SEQUENCES } = options;
+  const { lengths = LENGTHS, sequences = SEQUENCES, farthest, positions } = options;
   const maxPages = Math.ceil(Math.max(...lengths) / pageSize) + 1;
   const pages = 3 * maxPages + 1;
   const cacheShape = [pages, kvHeads, pageSize, headDim];
@@ -56,6 +60,8 @@ function paged(name: string, options: PagedOptions): OpCase {
         g.step("sequences", "i32", ["outputs"]),
         g.step("pageTable", "i32", [3, maxPages]),
         options.slopes ? g.constant("slopes", normal(heads, 8).map(Math.abs), [heads]) : undefined,
+        farthest === undefined ? undefined : g.input("bias", "f32", [2 * farthest + 1, heads]),
+        positions && g.step("positions", "i32", ["outputs"]),
       ];
       g.output("y", g.record("pagedAttention", inputs, { heads, scale: headDim ** -0.5, ...attrs })[0]);
     },
@@ -67,6 +73,8 @@ function paged(name: string, options: PagedOptions): OpCase {
       lengths: Int32Array.from(lengths),
       sequences: Int32Array.from(sequences),
       pageTable,
+      ...(farthest === undefined ? {} : { bias: normal((2 * farthest + 1) * heads, 9) }),
+      ...(positions ? { positions: Int32Array.from(positions) } : {}),
     },
   };
 }
@@ -102,6 +110,37 @@ const pagedCases = [
     lengths: [700, 301],
     sequences: [1, 0],
     attrs: { window: 300 },
+  }),
+  paged("heads of 10", { heads: 4, kvHeads: 2, headDim: 10 }),
+  paged("heads of 6, F16 cache, window, softcap", {
+    heads: 2,
+    kvHeads: 1,
+    headDim: 6,
+    kv: "f16",
+    attrs: { window: 9, softcap: 3 },
+  }),
+  paged("heads of 5, F32 cache", { heads: 2, kvHeads: 2, headDim: 5, slopes: true }),
+  paged("relative bias", { ...grouped, farthest: 8 }),
+  paged("relative bias of one distance", { ...grouped, farthest: 0 }),
+  paged("relative bias beyond all keys, F16 cache", { ...grouped, kv: "f16", farthest: 64 }),
+  paged("relative bias, rows that see keys ahead", {
+    ...grouped,
+    farthest: 7,
+    positions: [0, 1, 3, 32, 20, 40],
+  }),
+  paged("relative bias, slopes, softcap, window", {
+    ...grouped,
+    farthest: 5,
+    slopes: true,
+    positions: [0, 0, 16, 30, 2, 45],
+    attrs: { window: 6, softcap: 4 },
+  }),
+  paged("slopes, rows that see keys ahead", { ...grouped, slopes: true, positions: [0, 1, 3, 32, 20, 40] }),
+  paged("relative bias, a row without keys", {
+    ...grouped,
+    farthest: 3,
+    lengths: [3, 0, 5],
+    sequences: [0, 1, 2],
   }),
   paged("a row without keys", { ...grouped, lengths: [3, 0, 5], sequences: [0, 1, 2] }),
 ];
@@ -156,13 +195,16 @@ interface DenseOptions {
   headDim?: number;
   valueDim?: number;
   mask?: Float32Array;
+  /** Shape of the mask; [batch, keys] where it is absent. */
+  maskShape?: readonly number[];
   slopes?: boolean;
+  bias?: { readonly data: Float32Array; readonly shape: readonly number[] };
   attrs?: Attrs;
 }
 
 function dense(name: string, options: DenseOptions): OpCase {
   const { batch = 2, heads = 4, kvHeads = 2, queries = 5, keys = 9, headDim = 8 } = options;
-  const { valueDim = headDim, mask, slopes, attrs = {} } = options;
+  const { valueDim = headDim, mask, maskShape = [batch, keys], slopes, bias, attrs = {} } = options;
   return {
     name: `attention ${name}`,
     record(g) {
@@ -170,8 +212,9 @@ function dense(name: string, options: DenseOptions): OpCase {
         g.input("q", "f32", [batch, heads, queries, headDim]),
         g.input("k", "f32", [batch, kvHeads, keys, headDim]),
         g.input("v", "f32", [batch, kvHeads, keys, valueDim]),
-        mask ? g.input("mask", "f32", [batch, keys]) : undefined,
+        mask ? g.input("mask", "f32", maskShape) : undefined,
         slopes ? g.constant("slopes", normal(heads, 8).map(Math.abs), [heads]) : undefined,
+        bias && g.input("bias", "f32", bias.shape),
       ];
       g.output("y", g.record("attention", inputs, { scale: headDim ** -0.5, ...attrs })[0]);
     },
@@ -180,12 +223,19 @@ function dense(name: string, options: DenseOptions): OpCase {
       k: normal(batch * kvHeads * keys * headDim, 2),
       v: normal(batch * kvHeads * keys * valueDim, 3),
       ...(mask ? { mask } : {}),
+      ...(bias ? { bias: bias.data } : {}),
     },
   };
 }
 
 const MASK = Float32Array.from({ length: 18 }, (_, i) => (i % 4 === 0 || i > 14 ? 0 : 1));
 const HIDES_ALL = Float32Array.from({ length: 18 }, (_, i) => (i < 9 ? 0 : 1));
+
+/** Zeros and ones in no order. */
+const pattern = (length: number): Float32Array =>
+  Float32Array.from({ length }, (_, i) => (i * i + i) % 7 % 2);
+/** Some scores are hidden by -inf, among them all of the first query. */
+const HIDING = normal(2 * 4 * 5 * 9, 11).map((x, i) => (i % 45 < 9 || i % 11 === 0 ? -Infinity : x));
 
 const denseCases = [
   dense("full", {}),
@@ -194,6 +244,20 @@ const denseCases = [
   dense("one query", { queries: 1, attrs: { causal: true, past: 8 } }),
   dense("mask", { mask: MASK }),
   dense("mask that hides every key", { mask: HIDES_ALL }),
+  dense("mask for each score", { mask: pattern(360), maskShape: [2, 4, 5, 9] }),
+  dense("mask for each query", { mask: pattern(45), maskShape: [1, 1, 5, 9] }),
+  dense("mask for each batch and query, causal, window", {
+    mask: pattern(90),
+    maskShape: [2, 1, 5, 9],
+    attrs: { causal: true, past: 4, window: 6 },
+  }),
+  dense("bias for each score, some hidden", { bias: { data: HIDING, shape: [2, 4, 5, 9] } }),
+  dense("bias for each head, mask, slopes", {
+    bias: { data: normal(180, 12), shape: [1, 4, 5, 9] },
+    mask: MASK,
+    slopes: true,
+    attrs: { softcap: 2 },
+  }),
   dense("window", { attrs: { causal: true, past: 4, window: 3 } }),
   dense("softcap", { attrs: { causal: true, past: 4, softcap: 1.5 } }),
   dense("slopes", { slopes: true, attrs: { causal: true, past: 4 } }),

@@ -84,7 +84,10 @@ export const ATTENTION: KernelTable = {
       pageTable === "i32" && (slopes === undefined || slopes === "f32"),
     dispatches(view) {
       const [q, keys, values, lengths, sequences, pageTable] = [0, 1, 2, 3, 4, 5].map((i) => input(view, i));
-      const slopes = view.inputs[6];
+      const [slopes, bias, positions] = [6, 7, 8].map((i) => view.inputs[i]);
+      if (bias || positions) {
+        throw new UnsupportedOpError("webgpu", "pagedAttention with a relative bias", ["f32"]);
+      }
       const heads = view.op.attrs.heads as number;
       return [{
         shader: "paged_attention",
@@ -111,10 +114,13 @@ export const ATTENTION: KernelTable = {
     },
   },
   attention: {
-    supports: dtypesLike("fffff"),
+    supports: dtypesLike("ffffff"),
     dispatches(view) {
       const [q, keys, values] = [0, 1, 2].map((i) => input(view, i));
-      const [mask, slopes] = [view.inputs[3], view.inputs[4]];
+      const [mask, slopes, bias] = [view.inputs[3], view.inputs[4], view.inputs[5]];
+      if (bias || mask?.shape.length === 4) {
+        throw new UnsupportedOpError("webgpu", "attention with a mask or bias for each score", ["f32"]);
+      }
       const [batches, heads, queries] = q.shape.map((dim) => product([dim]));
       return [{
         shader: "attention",

@@ -1,0 +1,72 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { FIXTURES, runCli, runJson } from "../support/run_cli.ts";
+
+const permissions = ["-R"];
+const MODELS = `${FIXTURES}/models`;
+
+async function golden(name: string) {
+  return JSON.parse(
+    await Deno.readTextFile(new URL(`../fixtures/models/${name}/golden.json`, import.meta.url)),
+  );
+}
+
+function assertClose(actual: readonly number[], expected: readonly number[]): void {
+  assertEquals(actual.length, expected.length);
+  expected.forEach((x, i) =>
+    assert(Math.abs(x - actual[i]) <= 1e-4, `element ${i} is ${actual[i]}, not ${x}`)
+  );
+}
+
+Deno.test("cli embed: a batch of ids gives the reference's vectors, for each pooling", async () => {
+  const { padded_batch: batch } = await golden("bert");
+  const inputs: number[][] = batch.input_ids.map((ids: number[], line: number) =>
+    ids.filter((_, i) => batch.attention_mask[line][i] === 1)
+  );
+  const args = ["embed", `${MODELS}/bert`, "--kv", "f32", ...inputs.flatMap((ids) => ["--ids", ids.join()])];
+  const mean = await runJson([...args, "--pooling", "mean"], { permissions });
+  assertEquals(mean.dim, 64);
+  batch.mean_pooled_normalized.forEach((x: number[], i: number) => assertClose(mean.embeddings[i], x));
+  const cls = await runJson([...args, "--pooling", "cls", "--no-normalize"], { permissions });
+  batch.cls.forEach((x: number[], i: number) => assertClose(cls.embeddings[i], x));
+  const none = await runJson([...args, "--pooling", "none", "--no-normalize"], { permissions });
+  assertEquals(none.embeddings.length, inputs.flat().length);
+  assertEquals(none.embeddings[0], cls.embeddings[0]);
+});
+
+Deno.test("cli embed: texts, and the table for people", async () => {
+  const model = `${MODELS}/bert-rerank`;
+  const { embeddings, dim } = await runJson(["embed", model, "the red house", "a cat"], { permissions });
+  assertEquals([embeddings.length, dim], [2, 32]);
+  for (const vector of embeddings) {
+    const length = vector.reduce((sum: number, x: number) => sum + x * x, 0);
+    assert(Math.abs(length - 1) < 1e-5);
+  }
+  const piped = await runJson(["embed", "--model", model, "-"], { permissions, stdin: "a cat\n" });
+  assertEquals(piped.embeddings, [embeddings[1]]);
+  const { stdout } = await runCli(["embed", model, "a cat"], { permissions });
+  assertMatch(stdout, /^\[32\] -?\d\.\d{6} /);
+});
+
+Deno.test("cli logits --decoder-ids: the encoder reads --ids", async () => {
+  const { prompts } = await golden("t5");
+  for (const { input_ids: ids, decoder_input_ids: decoderIds, logits_last: expected } of prompts) {
+    const args = ["logits", `${MODELS}/t5`, "--kv", "f32", "--ids", ids.join()];
+    const { logits } = await runJson([...args, "--decoder-ids", decoderIds.join()], { permissions });
+    assertClose(logits, expected);
+  }
+});
+
+Deno.test("cli run: an encoder–decoder writes from its start token on", async () => {
+  const { prompts: [prompt] } = await golden("bart");
+  const args = ["run", "--model", `${MODELS}/bart`, "--kv", "f32", "--prompt-ids", prompt.input_ids.join()];
+  const { ids } = await runJson([...args, "--max-tokens", "16", "--ignore-eos"], { permissions });
+  assertEquals(ids, prompt.greedy.new_tokens);
+});
+
+Deno.test("cli: an encoder says that it writes no text", async () => {
+  const { code, stderr } = await runCli(["run", "--model", `${MODELS}/bert`, "--prompt-ids", "1"], {
+    permissions,
+  });
+  assertEquals(code, 1);
+  assertMatch(stderr, /^llmforge: [^\n]*embed[^\n]*\n$/);
+});
