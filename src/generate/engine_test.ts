@@ -158,6 +158,18 @@ Deno.test("an ended stream has given its pages back before the next step", async
   assertEquals(aborted.end, "abort");
 });
 
+Deno.test("what lies ready is not given out after an abort", async () => {
+  const engine = new Engine(mock({ pages: 64 }), { maxQueue: 0 });
+  const controller = new AbortController();
+  const late = new TokenStream(engine, request(prompt(1, 4), 4, { signal: controller.signal }));
+  await read(late, 1);
+  // The late one comes to its end meanwhile, and nobody has read it.
+  await read(new TokenStream(engine, request(prompt(2, 4), 9)));
+  assertEquals(late.end, "length");
+  controller.abort();
+  assertEquals([await read(late), late.end], [[], "abort"]);
+});
+
 Deno.test("a full queue, a wrong token and a long prompt are refused by name", async () => {
   const engine = new Engine(mock({ capacity: { sequences: 2 } }), { maxQueue: 1 });
   const streams = [1, 2, 3].map((seed) => new TokenStream(engine, request(prompt(seed, 4), 5)));

@@ -47,9 +47,9 @@ export class TokenStream {
   /** Enters an engine, which knows the task but not the stream: a stream that is forgotten can be told from others. */
   constructor(engine: Engine, request: TokenRequest) {
     this.#task = new TokenTask(request);
-    this.#task.membership = engine.add(this.#task);
-    abandoned.register(this, this.#task.membership, this);
-    if (request.signal?.aborted) this.#task.stop("abort");
+    const membership = engine.add(this.#task);
+    this.#task.join(membership);
+    abandoned.register(this, membership, this);
   }
 
   /** Why there are no more tokens, once that is so. */
@@ -106,7 +106,14 @@ class TokenTask implements Task {
     this.#request = request;
     this.tokens = [...request.promptIds];
     this.needsLogits = request.logprobs || !request.sampler.greedy;
-    request.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Told of its place in an engine. */
+  join(membership: Membership): void {
+    const { signal } = this.#request;
+    this.membership = membership;
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal?.aborted) this.stop("abort");
   }
 
   get wants(): Want {
@@ -119,6 +126,7 @@ class TokenTask implements Task {
 
   /** The first token that lies ready, or the next to come. */
   take(): Promise<Token | undefined> {
+    if (this.#request.signal?.aborted) this.stop("abort");
     const token = this.end === "abort" ? undefined : this.#ready.shift();
     if (token !== undefined) return Promise.resolve(token);
     if (this.#failure) return Promise.reject(this.#failure.error);
