@@ -22,7 +22,10 @@ export interface StageShape {
   readonly cache: CacheConfig;
 }
 
-const FIELDS = ["tokens", "positions", "lengths", "slots", "sequences", "pageTable", "outputRows"];
+/** Fields of the step record. */
+const FIELDS = ["tokens", "positions", "lengths", "slots", "sequences", "pageTable", "outputRows"] as const;
+
+type Fields = Readonly<Record<typeof FIELDS[number], Int32Array>>;
 
 /** Runs steps of one shape. */
 export class DecoderStage {
@@ -31,6 +34,7 @@ export class DecoderStage {
   readonly #parts: DecoderParts;
   readonly #executable: Executable;
   readonly #step: StepRecord;
+  readonly #fields: Fields;
   readonly #logits: Buffer;
   readonly #argmax: Buffer;
   /** What was read back: used again for each step. */
@@ -47,6 +51,7 @@ export class DecoderStage {
     this.shape = shape;
     this.#executable = executable;
     this.#step = step;
+    this.#fields = Object.fromEntries(FIELDS.map((name) => [name, step.ints(name)])) as unknown as Fields;
     this.#logits = outputs.logits;
     this.#argmax = outputs.argmax;
   }
@@ -89,7 +94,9 @@ export class DecoderStage {
   async run(entries: readonly StepEntry[]): Promise<readonly RowOutput[]> {
     const places = outputPlaces(entries);
     const { maxPages, cross } = this.shape.cache;
-    const keys = fill(this.#step, entries, places, maxPages);
+    const rows = entries.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    this.#step.setCounts(rows, count(entries));
+    const keys = fill(this.#fields, entries, places, maxPages);
     if (cross) fillCross(this.#step, entries, cross.maxPages);
     this.#enqueue(keys);
     return await this.#read(entries, places);
@@ -151,17 +158,13 @@ function outputPlaces(entries: readonly StepEntry[]): number[] {
   });
 }
 
-/** Fills the record; gives the sum of the keys that each row sees. */
+/** Fills the fields; gives the sum of the keys that each row sees. */
 function fill(
-  step: StepRecord,
+  { tokens, positions, lengths, slots, sequences, pageTable, outputRows }: Fields,
   entries: readonly StepEntry[],
   places: readonly number[],
   maxPages: number,
 ): number {
-  step.setCounts(entries.reduce((sum, { tokens }) => sum + tokens.length, 0), count(entries));
-  const [tokens, positions, lengths, slots, sequences, pageTable, outputRows] = FIELDS.map((name) =>
-    step.ints(name)
-  );
   let [row, keys] = [0, 0];
   for (const [line, entry] of entries.entries()) {
     const { sequence } = entry;

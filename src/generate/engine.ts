@@ -132,9 +132,8 @@ export class Engine {
     try {
       await this.#runSteps();
     } catch (error) {
-      for (const member of [...this.#members]) fail(member, error);
-    } finally {
       this.#loop = undefined;
+      for (const member of [...this.#members]) fail(member, error);
     }
   }
 
@@ -145,7 +144,11 @@ export class Engine {
       for (const member of plan.preempted) this.#release(member);
       for (const member of plan.exhausted) fail(member, this.#exhausted(member));
       if (plan.entries.length > 0) await this.#step(plan.entries);
-      else if (plan.preempted.length + plan.exhausted.length === 0) return;
+      else if (plan.preempted.length + plan.exhausted.length === 0) {
+        // At once: whoever wants something a moment later must not think that the loop still runs.
+        this.#loop = undefined;
+        return;
+      }
       await nextTask();
     }
   }

@@ -158,6 +158,18 @@ Deno.test("an ended stream has given its pages back before the next step", async
   assertEquals(aborted.end, "abort");
 });
 
+Deno.test("what lies ready is not given out after an abort", async () => {
+  const engine = new Engine(mock({ pages: 64 }), { maxQueue: 0 });
+  const controller = new AbortController();
+  const late = new TokenStream(engine, request(prompt(1, 4), 4, { signal: controller.signal }));
+  await read(late, 1);
+  // The late one comes to its end meanwhile, and nobody has read it.
+  await read(new TokenStream(engine, request(prompt(2, 4), 9)));
+  assertEquals(late.end, "length");
+  controller.abort();
+  assertEquals([await read(late), late.end], [[], "abort"]);
+});
+
 Deno.test("a full queue, a wrong token and a long prompt are refused by name", async () => {
   const engine = new Engine(mock({ capacity: { sequences: 2 } }), { maxQueue: 1 });
   const streams = [1, 2, 3].map((seed) => new TokenStream(engine, request(prompt(seed, 4), 5)));
@@ -254,4 +266,26 @@ Deno.test("a prompt that was there before is not computed again, also beside oth
   ]);
   assertEquals([again.reused, again.prefilled, other.reused], [288, 13, 0]);
   assertEquals(engine.usage, { busy: 0, idle: 0, pages: 64, heldPages: 0, keptPages: 11 });
+});
+
+Deno.test("who wakes the engine just as it comes to rest is served", async () => {
+  const engine = new Engine(mock({ pages: 8 }), { maxQueue: 0 });
+  let rows = 0;
+  const look = (): number => rows++;
+  const later = async (turns: number): Promise<void> => {
+    for (let turn = 0; turn < turns; turn++) await undefined;
+    await computeLogits(engine, { tokens: prompt(turns, 3), rows: "last", look });
+  };
+  for (let turns = 0; turns < 40; turns++) {
+    // From within the step, and by whoever has waited for it.
+    let second: Promise<void> | undefined;
+    await computeLogits(engine, {
+      tokens: prompt(turns, 3),
+      rows: "last",
+      look: () => second = later(turns),
+    });
+    await second;
+    await later(turns);
+  }
+  assertEquals(rows, 80);
 });

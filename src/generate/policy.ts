@@ -52,6 +52,11 @@ export function planStep<C extends Candidate>(
   capacity: StepCapacity,
   freePages: number,
 ): StepPlan<C> {
+  const lone = candidates.length === 1 ? candidates[0] : undefined;
+  if (lone?.wants === "now" && decodes(lone) && pagesFor(lone.cached + 1) <= lone.pages) {
+    // What nearly every step of a single stream is: it need not cost more than that.
+    return { entries: [{ candidate: lone, tokens: 1 }], preempted: [], exhausted: [] };
+  }
   if (!candidates.some(({ wants }) => wants === "now")) return { entries: [], preempted: [], exhausted: [] };
   const budget = new PageBudget(candidates, freePages);
   const willing = candidates.filter(({ wants }) => wants !== "no");

@@ -88,14 +88,19 @@ export class PrefixCache {
   /** Gives up the least recently used page that no sequence holds, and that is none of `but`; whether there was one. */
   #evict(but: readonly Node[] = []): boolean {
     for (const [page, node] of this.#order) {
-      // Whoever holds a page holds all before it, so those that follow a page without holders have none either.
-      if (this.#pool.held(page) || node.children.size > 0 || but.includes(node)) continue;
+      if (this.#pool.held(page) || but.includes(node)) continue;
       node.parent.delete(node.key);
-      this.#order.delete(page);
-      this.#pool.unkeep(page);
+      this.#forget(node);
       return true;
     }
     return false;
+  }
+
+  /** Forgets a page and those that follow it, which cannot be found without it: mostly there are none left. */
+  #forget(node: Node): void {
+    for (const child of node.children.values()) this.#forget(child);
+    this.#order.delete(node.page);
+    this.#pool.unkeep(node.page);
   }
 }
 

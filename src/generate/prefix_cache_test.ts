@@ -45,6 +45,30 @@ Deno.test("the least recently used pages make room, the last of a sequence first
   assertEquals(compute(pool, cache, named("cd", 1)), 1);
 });
 
+Deno.test("a page makes room though a fork holds one that follows it", () => {
+  const pool = new PagePool(5);
+  const cache = new PrefixCache(pool, 5);
+  const [first, second] = [named("a", 1), named("ab", 1)].map((tokens) => {
+    const sequence = new Sequence(pool, 5 * PAGE_SIZE);
+    sequence.reserve(tokens.length);
+    sequence.advance(tokens.length);
+    return { tokens, sequence };
+  });
+  cache.add(first.tokens, first.sequence.pages, PAGE_SIZE);
+  first.sequence.clear();
+  using fork = second.sequence.fork(() => {});
+  cache.add(second.tokens, second.sequence.pages, 2 * PAGE_SIZE);
+  second.sequence.clear();
+  // The fork has three pages of its own; the other two can be had, that which is kept too.
+  assertEquals([pool.free, typeof pool.take(), typeof pool.take(), pool.take()], [
+    2,
+    "number",
+    "number",
+    undefined,
+  ]);
+  assertEquals([cache.pages, fork.solePages], [0, 3]);
+});
+
 Deno.test("no more pages are kept than may be", () => {
   const pool = new PagePool(20);
   const cache = new PrefixCache(pool, 3);

@@ -54,13 +54,12 @@ export class TokenStream {
   constructor(engine: Engine, request: TokenRequest) {
     this.#task = new TokenTask(request);
     try {
-      this.#task.membership = engine.add(this.#task);
+      this.#task.join(engine.add(this.#task));
     } catch (error) {
       this.#task.stop("abort");
       throw error;
     }
     abandoned.register(this, this.#task, this);
-    if (request.signal?.aborted) this.#task.stop("abort");
   }
 
   /** Why there are no more tokens, once that is so. */
@@ -122,7 +121,14 @@ class TokenTask implements Task {
     // What a decoder computes depends on what its encoder has read.
     this.sharesPrefix = request.cross === undefined;
     this.needsLogits = request.logprobs !== false || !request.sampler.greedy;
-    request.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Told of its place in an engine. */
+  join(membership: Membership): void {
+    const { signal } = this.#request;
+    this.membership = membership;
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal?.aborted) this.stop("abort");
   }
 
   get wants(): Want {
@@ -135,6 +141,7 @@ class TokenTask implements Task {
 
   /** The first token that lies ready, or the next to come. */
   take(): Promise<Token | undefined> {
+    if (this.#request.signal?.aborted) this.stop("abort");
     const token = this.end === "abort" ? undefined : this.#ready.shift();
     if (token !== undefined) return Promise.resolve(token);
     if (this.#failure) return Promise.reject(this.#failure.error);

@@ -20,7 +20,7 @@ interface GoldenBeams {
 }
 
 interface Golden {
-  prompts: { input_ids: number[]; beam: GoldenBeams; beam_eos?: GoldenBeams }[];
+  prompts: { input_ids: number[]; beam?: GoldenBeams; beam_eos?: GoldenBeams }[];
 }
 
 /** Forks by computing every sequence from its beginning. */
@@ -49,13 +49,14 @@ function beamOptions(golden: GoldenBeams): BeamOptions {
 
 for (const name of DECODER_NAMES) {
   const { prompts }: Golden = JSON.parse(Deno.readTextFileSync(new URL(`${name}/golden.json`, MODELS)));
+  if (prompts.every(({ beam }) => beam === undefined)) continue;
   await testOnBackends(
     `beams ${name}`,
     async (backend) => {
       const choose = () => Promise.resolve({ backend, report: [] });
       await using model = await loadOn(choose, new URL(`${name}/`, MODELS), { kv: "f32" });
       for (const { input_ids, beam, beam_eos } of prompts) {
-        for (const golden of beam_eos ? [beam, beam_eos] : [beam]) {
+        for (const golden of [beam, beam_eos].filter((golden) => golden !== undefined)) {
           const found = await beamSearch(replayed(model, input_ids), beamOptions(golden));
           assertEquals(found.map(({ ids }) => ids), golden.sequences);
           found.forEach(({ score }, i) =>
