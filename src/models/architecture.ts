@@ -52,6 +52,8 @@ export interface FileRules {
   readonly gguf: string;
   /** Names of `config.json` fields where they are not llama's. */
   readonly fields: Readonly<Record<string, readonly string[]>>;
+  /** `config.json` says which layers have the window even where all of them do. */
+  readonly layerTypes: boolean;
   /** Fields of `config.json` that only this family has; `has` tells whether there is such a weight. */
   huggingFace?(config: DecoderConfig, has: (weight: string) => boolean): Record<string, unknown>;
 }
