@@ -18,7 +18,7 @@ import { tensorSource } from "../weight_source.ts";
 import { type LocatedWeight, locateWeights } from "../weights.ts";
 import { activationField, ggufConfig, type GgufFields, ropeTensors } from "./gguf_config.ts";
 import { ggufTokenizerFields } from "./gguf_tokenizer.ts";
-import { huggingFaceConfig, huggingFaceFamily } from "./hugging_face_config.ts";
+import { configText, huggingFaceConfig, huggingFaceFamily } from "./hugging_face_config.ts";
 import { huggingFaceTokenizerFiles } from "./hugging_face_tokenizer.ts";
 import type { Matrix } from "./matrix.ts";
 import { renamed } from "./rename.ts";
@@ -92,7 +92,7 @@ async function describe(
 async function ownFiles(file: ModelFile): Promise<Record<string, string>> {
   const { config, generationConfig, tokenizerJson, tokenizerConfig, chatTemplate } = file;
   return {
-    ...(config && { "config.json": json(config) }),
+    ...(config && { "config.json": configText(config) }),
     ...(generationConfig && { "generation_config.json": json(generationConfig) }),
     ...(tokenizerJson && { "tokenizer.json": json(await tokenizerJson()) }),
     ...(tokenizerConfig && { "tokenizer_config.json": json(await tokenizerConfig()) }),
@@ -209,7 +209,6 @@ function toHuggingFace(
   const { "generation_config.json": generation, ...tokenizer } = huggingFaceTokenizerFiles(file.metadata);
   const all = { ...generation as JsonObject | undefined, ...samplingSettings(file) };
   const files = {
-    "config.json": fields,
     ...(Object.keys(all).length > 0 ? { "generation_config.json": all } : {}),
     ...tokenizer,
   };
@@ -219,7 +218,10 @@ function toHuggingFace(
     naming: "hugging_face",
     extra: [],
     pairs: [],
-    files: Object.fromEntries(Object.entries(files).map(([name, value]) => [name, json(value)])),
+    files: {
+      ...Object.fromEntries(Object.entries(files).map(([name, value]) => [name, json(value)])),
+      "config.json": configText(fields),
+    },
   };
 }
 

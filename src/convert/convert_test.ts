@@ -189,6 +189,8 @@ Deno.test("safetensors in shards with an index, and as one file with what belong
     assert(names.filter((name) => /^model-\d{5}-of-\d{5}\.safetensors$/.test(name)).length > 1);
     assert(names.includes("model.safetensors.index.json") && names.includes("config.json"));
     await assertGolden(`${folder}/sharded`, golden);
+    const twice = () => convert(source, `${folder}/sharded`);
+    await assertRejects(twice, InvalidFileError, "there is a model in the folder already");
     await Deno.mkdir(`${folder}/one`);
     await convert(source, `${folder}/one/x.safetensors`);
     await assertGolden(`${folder}/one/x.safetensors`, golden);

@@ -36,7 +36,8 @@ function isDefinition(json: unknown): json is TokenizerDefinition {
   return isObject(json) && isObject(json.model) && typeof json.model.vocab === "object";
 }
 
-function vocabularyFields(definition: TokenizerDefinition, size: number): Record<string, GgufValue> {
+/** The vocabulary of a `tokenizer.json`, for an embedding of `size` tokens. */
+export function vocabularyFields(definition: TokenizerDefinition, size: number): Record<string, GgufValue> {
   const { model } = definition;
   const tokens = tokensById(definition, size);
   const types = tokenTypes(definition, tokens);

@@ -40,21 +40,36 @@ export function huggingFaceConfig(
       num_hidden_layers: c.layers,
       num_attention_heads: c.heads,
       num_key_value_heads: c.kvHeads,
-      head_dim: c.headDim,
+      // Some classes have a property of this name and refuse to set it.
+      head_dim: c.headDim === c.hiddenSize / c.heads ? undefined : c.headDim,
       max_position_embeddings: c.contextLength,
       [c.norm.kind === "rms" ? "rms_norm_eps" : "layer_norm_eps"]: c.norm.eps,
       hidden_act: activationName(c),
-      ...windowFields(c),
+      ...windowFields(c, files.layerTypes),
       attn_logit_softcapping: c.attentionSoftcap || undefined,
       final_logit_softcapping: c.logitSoftcap || undefined,
       ...(c.rope ? ropeFields(c.rope, c) : {}),
       ...expertFields(c),
       tie_word_embeddings: c.tiedHead,
-      bos_token_id: c.bosId,
-      eos_token_id: c.eosIds.length > 1 ? c.eosIds : c.eosIds[0],
+      // The classes have ids of their own where nothing is said.
+      bos_token_id: c.bosId ?? null,
+      eos_token_id: c.eosIds.length > 1 ? c.eosIds : c.eosIds[0] ?? null,
+      pad_token_id: null,
     }),
     ...files.huggingFace?.(c, has),
   };
+}
+
+/** Fields that are no whole numbers by their type: transformers refuses 30 where it wants 30.0. */
+const FLOATS = [
+  ...["attn_logit_softcapping", "final_logit_softcapping", "rope_theta", "rope_local_base_freq", "factor"],
+  ...["low_freq_factor", "high_freq_factor", "attention_factor", "partial_rotary_factor", "rotary_pct"],
+];
+const WHOLE_FLOAT = new RegExp(`("(?:${FLOATS.join("|")})": \\d+)(?=[,\\s}])`, "g");
+
+/** The text of `config.json`. */
+export function configText(fields: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify(fields, undefined, 2).replaceAll(WHOLE_FLOAT, "$1.0") + "\n";
 }
 
 function activationName({ activation }: DecoderConfig): string | undefined {
@@ -63,9 +78,10 @@ function activationName({ activation }: DecoderConfig): string | undefined {
   return Object.entries(ACTIVATION_NAMES).find(([, kind]) => kind === activation)?.[0];
 }
 
-function windowFields({ windows }: DecoderConfig): Record<string, unknown> {
+function windowFields({ windows }: DecoderConfig, layerTypes: boolean): Record<string, unknown> {
   const window = Math.max(...windows);
   if (window === 0) return {};
+  if (!layerTypes && windows.every((width) => width === window)) return { sliding_window: window };
   const types = windows.map((width) => width > 0 ? "sliding_attention" : "full_attention");
   return { sliding_window: window, use_sliding_window: true, layer_types: types };
 }

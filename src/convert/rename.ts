@@ -9,6 +9,7 @@ import { UnsupportedModelError } from "../errors.ts";
 import type { ModelMetadata, RowCut, WeightEntry, WeightPlace } from "../models/architecture.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import { byteLength, isQuantized } from "../tensor/dtype.ts";
+import { elementCount } from "../tensor/shape.ts";
 import { joined, type Run, weightSource } from "../weight_source.ts";
 import type { LocatedWeight } from "../weights.ts";
 import { columnsOf, mapped, type Matrix, reorderHeads, tensorOf } from "./matrix.ts";
@@ -65,7 +66,7 @@ function writtenPlace(
   { naming, to }: Renaming,
   found: ReadonlySet<string>,
 ): WeightPlace {
-  const places = entry?.places.filter(({ written }) => written?.naming === naming) ?? [];
+  const places = entry?.places.filter(({ written }) => written === naming) ?? [];
   // Two norms side by side have names of their own; a single one, or one after the other, has the plain name.
   const norms = /^(layers\.\d+)\.(attention|feedForward)Norm\.(weight|bias)$/.exec(name);
   const twoNorms = norms !== null && to.parallelResidual && found.has(`${norms[1]}.feedForwardNorm.weight`);
@@ -140,6 +141,12 @@ function assemble(name: string, { shape, transposed, parts }: Target): Omit<Matr
     ? parts
     : parts.map(({ rows, source }) => ({ rows, source: mapped(source, columns, (x) => x) }));
   const { dtype } = like[0].source;
+  const bytes = like.reduce((sum, { source }) => sum + source.byteLength, 0);
+  if (bytes !== byteLength(dtype, elementCount(shape))) {
+    throw new UnsupportedModelError(
+      `some of the weights that make up ${name} are missing; the format needs all`,
+    );
+  }
   const source = like.length === 1 && !like[0].rows
     ? like[0].source
     : joined(dtype, runsInOrder(like, byteLength(dtype, columns)));

@@ -84,6 +84,13 @@ async function folder(plan: Plan, options: TargetOptions): Promise<void> {
       file: options.path,
     });
   }
+  const place = options.path.replace(/[\\/]$/, "");
+  // Its other files would be taken for parts of this one.
+  if (await readable(`${place}/config.json`)) {
+    throw new InvalidFileError("there is a model in the folder already; name another one", {
+      file: options.path,
+    });
+  }
   await makeFolder(options.path);
   const files = shards(plan.tensors, options.shardBytes);
   const texts = {
@@ -94,7 +101,7 @@ async function folder(plan: Plan, options: TargetOptions): Promise<void> {
   };
   const sinks: ByteSink[] = [];
   const open = async (file: string): Promise<ByteSink> => {
-    const sink = await fileSink(`${options.path.replace(/[\\/]$/, "")}/${file}`);
+    const sink = await fileSink(`${place}/${file}`);
     sinks.push(sink);
     return sink;
   };

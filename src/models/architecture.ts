@@ -42,16 +42,8 @@ export interface WeightPlace {
   readonly rows?: RowCut;
   /** Stored as `[in, out]`. `rows` then are those of the turned tensor. A quantized matrix never is. */
   readonly transposed?: boolean;
-  /** Files of this naming are written so; absent in places that are only read. */
-  readonly written?: WrittenPlace;
-}
-
-/** A place that converted files use. */
-export interface WrittenPlace {
-  /** The naming of the file. */
-  readonly naming: ModelMetadata["naming"];
-  /** Which of several names it is. */
-  readonly choice: number;
+  /** Converted files of this naming may use it; absent in places that are only read. */
+  readonly written?: ModelMetadata["naming"];
 }
 
 /** How the files of an architecture say what they hold. */
@@ -60,6 +52,8 @@ export interface FileRules {
   readonly gguf: string;
   /** Names of `config.json` fields where they are not llama's. */
   readonly fields: Readonly<Record<string, readonly string[]>>;
+  /** `config.json` says which layers have the window even where all of them do. */
+  readonly layerTypes: boolean;
   /** Fields of `config.json` that only this family has; `has` tells whether there is such a weight. */
   huggingFace?(config: DecoderConfig, has: (weight: string) => boolean): Record<string, unknown>;
 }

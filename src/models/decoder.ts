@@ -36,6 +36,7 @@ export function decoderArchitecture(family: DecoderFamily): Architecture {
     files: {
       gguf: family.gguf ?? family.ids[0],
       fields: family.fields ?? {},
+      layerTypes: family.slides !== undefined,
       huggingFace: family.huggingFace,
     },
     smallTensors: ROPE_TENSORS,

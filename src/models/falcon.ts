@@ -48,7 +48,10 @@ export const falcon = decoderArchitecture({
       tie_word_embeddings: true,
     };
   },
-  huggingFace: ({ kvHeads, parallelResidual, alibi }, has) => ({
+  huggingFace: ({ layers, heads, kvHeads, parallelResidual, alibi }, has) => ({
+    // The first files have `n_layer` and `n_head`, later ones these.
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
     new_decoder_architecture: kvHeads > 1 && parallelResidual,
     num_kv_heads: kvHeads,
     multi_query: kvHeads === 1,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { RowCut, WeightEntry, WeightPlace, WrittenPlace } from "./architecture.ts";
+import type { ModelMetadata, RowCut, WeightEntry, WeightPlace } from "./architecture.ts";
 import type { DecoderConfig } from "./config.ts";
 import {
   type DecoderNames,
@@ -27,7 +27,7 @@ interface Form {
 /** A name, and the form in which the tensor of that name holds the weight. */
 interface Candidate extends Form {
   readonly name: string;
-  readonly written?: WrittenPlace;
+  readonly written?: ModelMetadata["naming"];
 }
 
 /** All weights of a decoder. Biases are taken where the file has them. */
@@ -108,16 +108,12 @@ function candidates(
   const list = (names: FileNames): readonly string[] => typeof names === "string" ? [names] : names;
   const [ggufNames, huggingFaceNames] = pair ?? [[], []];
   return [
-    ...list(ggufNames).map((name, choice) => ({
-      ...gguf,
-      name: ggufPrefix + name,
-      written: { naming: "gguf" as const, choice },
-    })),
-    ...list(huggingFaceNames).flatMap((name, choice) =>
+    ...list(ggufNames).map((name) => ({ ...gguf, name: ggufPrefix + name, written: "gguf" as const })),
+    ...list(huggingFaceNames).flatMap((name) =>
       prefixes.map((prefix, i) => ({
         ...huggingFace,
         name: prefix + name,
-        ...(i === 0 ? { written: { naming: "hugging_face" as const, choice } } : {}),
+        ...(i === 0 ? { written: "hugging_face" as const } : {}),
       }))
     ),
   ];

@@ -11,7 +11,7 @@ import { openModelFile } from "../../src/formats/open.ts";
 import { assertGolden, DECODER_NAMES, MODELS, readGolden, withFolder } from "../support/goldens.ts";
 
 /** Names of the tensors of a file, and a checksum of each. */
-async function tensorsOf(path: string): Promise<Map<string, string>> {
+async function tensorsOf(path: string | URL): Promise<Map<string, string>> {
   const file = await openModelFile(path);
   try {
     const all = await Promise.all([...file.tensors.values()].map(async (tensor) => {
@@ -31,11 +31,14 @@ for (const name of DECODER_NAMES) {
       const [gguf, back, again, forge] = ["a.gguf", "b", "c.gguf", "d.forge"].map((file) =>
         `${folder}/${file}`
       );
-      assertEquals((await convert(new URL(`${name}/`, MODELS), gguf)).dropped, []);
+      const source = new URL(`${name}/`, MODELS);
+      assertEquals((await convert(source, gguf)).dropped, []);
       await convert(gguf, back);
       await convert(back, again);
       await convert(back, forge);
       for (const path of [gguf, back, again, forge]) await assertGolden(path, golden);
       assertEquals(await tensorsOf(again), await tensorsOf(gguf));
+      const [original, converted] = [await tensorsOf(source), await tensorsOf(back)];
+      assertEquals([...converted.keys()], [...original.keys()]);
     }));
 }
