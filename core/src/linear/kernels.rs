@@ -18,8 +18,8 @@ pub(super) trait Kernel {
     fn unpack(packed: V, part: usize) -> V;
     /// Adds a product to an accumulator.
     fn step(sum: V, activations: V, weights: V) -> V;
-    /// The accumulator as i32 of four rows.
-    fn finish(sum: V) -> V;
+    /// The accumulator as i32 of four rows; `ones` are of i16.
+    fn finish(sum: V, ones: V) -> V;
 }
 
 /// Nibbles by bytes: products of two fit, and all 32 columns' sums stay within i16 (8 * 2 * 15 * 127).
@@ -32,7 +32,7 @@ impl<const MIN: bool> Kernel for NibblesByBytes<MIN> {
     /// Sums wrap on their way, but what they end at fits: 8 * 127 * 16 of one lane's own columns, and as much of the other's.
     #[inline(always)]
     fn start(less_sum_8: V) -> V {
-        less_sum_8.and(V::splat_i32(0xffff))
+        less_sum_8.shl_i32::<16>().shr_u32::<16>()
     }
     #[inline(always)]
     fn place(source: usize, part: usize) -> usize {
@@ -52,8 +52,8 @@ impl<const MIN: bool> Kernel for NibblesByBytes<MIN> {
         sum.add_i16(activations.dot_i8_u7(weights))
     }
     #[inline(always)]
-    fn finish(sum: V) -> V {
-        sum.pairs_i16()
+    fn finish(sum: V, ones: V) -> V {
+        sum.dot_i16(ones)
     }
 }
 
@@ -87,7 +87,7 @@ impl<const MIN: bool> Kernel for NibblesByWords<MIN> {
         sum.add_i32(activations.dot_i16(weights))
     }
     #[inline(always)]
-    fn finish(sum: V) -> V {
+    fn finish(sum: V, _: V) -> V {
         sum
     }
 }
@@ -116,7 +116,7 @@ impl<const MIN: bool> Kernel for NibblesByQuads<MIN> {
         activations.dot_i8_u7_add(weights, sum)
     }
     #[inline(always)]
-    fn finish(sum: V) -> V {
+    fn finish(sum: V, _: V) -> V {
         sum
     }
 }
@@ -153,7 +153,7 @@ impl<const SIGNED: bool> Kernel for BytesByQuads<SIGNED> {
         }
     }
     #[inline(always)]
-    fn finish(sum: V) -> V {
+    fn finish(sum: V, _: V) -> V {
         sum
     }
 }
@@ -186,7 +186,7 @@ impl Kernel for BytesByWords {
         sum.add_i32(activations.dot_i16(weights))
     }
     #[inline(always)]
-    fn finish(sum: V) -> V {
+    fn finish(sum: V, _: V) -> V {
         sum
     }
 }

@@ -141,6 +141,12 @@ fn start<K: Kernel>(less_sum_8: impl Fn() -> V) -> V {
     }
 }
 
+/// i16 of 1, in a register: V8 makes a constant anew wherever it is used.
+#[inline(always)]
+fn ones() -> V {
+    V::splat_i32(std::hint::black_box(0x0001_0001))
+}
+
 #[inline(always)]
 const fn header(min: bool) -> usize {
     GROUP * 2 * (1 + min as usize)
@@ -156,6 +162,7 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
     output: Output,
 ) {
     let widen = WidenF16::new();
+    let ones = ones();
     let mut sums = [V::zero(); QUADS];
     // SAFETY: the group has `k / 32` blocks, and so has the row of activations.
     unsafe {
@@ -186,7 +193,7 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
                 } else {
                     V::zero()
                 };
-                sums[r] = fold::<MIN>(sums[r], K::finish(dots[r]), scale, min, meta);
+                sums[r] = fold::<MIN>(sums[r], K::finish(dots[r], ones), scale, min, meta);
             }
             w = w.add(header(MIN) + K::SOURCES * QUADS * 16);
         }
@@ -302,12 +309,16 @@ pub(super) unsafe fn tile<K: Kernel, const MIN: bool>(
     let blocks = x.k / BLOCK;
     // Known only at run time, or else LLVM unrolls the loop and orders it so that V8 spills most of it.
     let pieces = x.pieces;
+    let ones = ones();
+    debug_assert!(pieces > 0 && blocks > 0);
     for half in 0..2 {
         let mut sums = [[V::zero(); 2]; FOUR];
-        // SAFETY: the tile has two halves of `blocks` blocks, and the tokens are there.
+        // SAFETY: the tile has two halves of `blocks` blocks, and the tokens are there; quantized activations have pieces and blocks.
         unsafe {
             let mut w = tile.add(half * blocks * tile_bytes::<K, MIN>());
             let mut a = x.four(token);
+            // Or else the loops would have to be left out, and accumulators to be moved where both ways meet.
+            std::hint::assert_unchecked(pieces > 0 && blocks > 0);
             for _ in 0..blocks {
                 let meta = a.add(16 * K::SOURCES * K::PARTS);
                 let mut start = start::<K>(|| V::load(meta.add(32)));
@@ -343,8 +354,13 @@ pub(super) unsafe fn tile<K: Kernel, const MIN: bool>(
                     };
                     let mut meta = meta;
                     for turn in 0..FOUR {
-                        sums[turn][r] =
-                            fold::<MIN>(sums[turn][r], K::finish(dots[turn][r]), scale, min, meta);
+                        sums[turn][r] = fold::<MIN>(
+                            sums[turn][r],
+                            K::finish(dots[turn][r], ones),
+                            scale,
+                            min,
+                            meta,
+                        );
                         meta = meta.rotate();
                     }
                 }

@@ -6,7 +6,8 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::executor::Compiler;
 use crate::program::Counts;
-use crate::simd::{exp, sigmoid, tanh, Vector, V};
+use crate::simd::{exp, sigmoid, tanh, Exp, Vector, V};
+use std::hint::black_box;
 use std::ops::Range;
 
 #[derive(Clone, Copy)]
@@ -36,15 +37,15 @@ macro_rules! dispatch {
     ($kind:expr, $f:ident => $body:expr) => {
         match $kind {
             Kind::Gelu => dispatch!(@ gelu, $f => $body),
-            Kind::GeluTanh => dispatch!(@ gelu_tanh, $f => $body),
-            Kind::QuickGelu => dispatch!(@ quick_gelu, $f => $body),
-            Kind::Silu => dispatch!(@ silu, $f => $body),
+            Kind::GeluTanh => dispatch!(@ gelu_tanh(), $f => $body),
+            Kind::QuickGelu => dispatch!(@ quick_gelu(), $f => $body),
+            Kind::Silu => dispatch!(@ silu(), $f => $body),
             Kind::Relu => dispatch!(@ relu, $f => $body),
             Kind::Sigmoid => dispatch!(@ sigmoid, $f => $body),
             Kind::Tanh => dispatch!(@ tanh, $f => $body),
         }
     };
-    (@ $function:ident, $f:ident => $body:expr) => {{
+    (@ $function:expr, $f:ident => $body:expr) => {{
         let $f = $function;
         $body
     }};
@@ -149,27 +150,52 @@ impl Region for GatedActivation {
     }
 }
 
-/// x · s for a sigmoid s; as PyTorch, NaN where x is -inf (s is too small a number there, not 0).
-#[inline(always)]
-fn gated(x: V, s: V) -> V {
-    V::select(x.lt(V::splat(f32::MIN)), V::splat(f32::NAN), x.mul(s))
+/// The sigmoid as a factor, for a loop: its constants are loaded once.
+struct Gate {
+    exp: Exp,
+    one: V,
+    least: V,
+}
+
+impl Gate {
+    #[inline(always)]
+    fn new() -> Gate {
+        Gate {
+            exp: Exp::new(),
+            one: V::splat(black_box(1.0)),
+            least: V::splat(black_box(f32::MIN)),
+        }
+    }
+
+    /// x / (1 + e^-u); as PyTorch, NaN where x is -inf (the sigmoid is too small a number there, not 0).
+    #[inline(always)]
+    fn of(&self, x: V, u: V) -> V {
+        let factor = self.one.add(self.exp.of(V::zero().sub(u)));
+        x.div(factor).or(x.lt(self.least))
+    }
 }
 
 #[inline(always)]
-fn silu(x: V) -> V {
-    gated(x, sigmoid(x))
+fn silu() -> impl Fn(V) -> V {
+    let gate = Gate::new();
+    move |x| gate.of(x, x)
 }
 
 #[inline(always)]
-fn quick_gelu(x: V) -> V {
-    gated(x, sigmoid(x.mul(V::splat(1.702))))
+fn quick_gelu() -> impl Fn(V) -> V {
+    let (gate, factor) = (Gate::new(), V::splat(black_box(1.702)));
+    move |x| gate.of(x, x.mul(factor))
 }
 
 /// (1 + tanh u) / 2 is the sigmoid of 2u, which loses nothing where tanh is near -1.
 #[inline(always)]
-fn gelu_tanh(x: V) -> V {
-    let cubic = x.mul(x).mul(x).madd(V::splat(0.044_715), x);
-    gated(x, sigmoid(cubic.mul(V::splat(1.595_769_2)))) // 2 sqrt(2 / pi)
+fn gelu_tanh() -> impl Fn(V) -> V {
+    let gate = Gate::new();
+    let [third, factor] = [0.044_715, 1.595_769_2].map(|c| V::splat(black_box(c))); // 2 sqrt(2 / pi)
+    move |x| {
+        let cubic = x.mul(x).mul(x).madd(third, x);
+        gate.of(x, cubic.mul(factor))
+    }
 }
 
 #[inline(always)]
@@ -237,13 +263,14 @@ mod tests {
 
     #[test]
     fn extremes_are_those_of_pytorch() {
-        let at = |f: fn(V) -> V, x: f32| f(V::splat(x)).lanes()[0];
-        for f in [gelu, gelu_tanh, quick_gelu, silu] {
+        let at = |f: &dyn Fn(V) -> V, x: f32| f(V::splat(x)).lanes()[0];
+        let (gelu_tanh, quick_gelu, silu) = (gelu_tanh(), quick_gelu(), silu());
+        for f in [&gelu as &dyn Fn(V) -> V, &gelu_tanh, &quick_gelu, &silu] {
             assert_eq!(at(f, f32::INFINITY), f32::INFINITY);
             assert!(at(f, f32::NEG_INFINITY).is_nan());
             assert!(at(f, f32::NAN).is_nan());
             assert!(at(f, -1e4).abs() < 1e-30);
         }
-        assert!(at(relu, f32::NAN).is_nan());
+        assert!(at(&relu, f32::NAN).is_nan());
     }
 }
