@@ -35,7 +35,7 @@ export interface LoadOptions {
   contextLength?: number;
   /** Element type of the KV cache; `auto` is F32 for F32 weights, else F16. Default: `"auto"`. */
   kv?: "auto" | "f32" | "f16";
-  /** The most sequences that are computed in one step, 1 to 256; others wait for their turn. Default: 64. */
+  /** The most sequences that are computed in one step, 1 to 128; others wait for their turn. Default: 64. */
   maxSequences?: number;
   /** How many more may wait; beyond that, `QueueFullError`. Default: 256. */
   maxQueue?: number;

@@ -1,6 +1,6 @@
 /**
- * Reads the command lines of `run` that have nothing wrong or unusual, without `commander`: loading that takes longer
- * than half of the time to the first token of a small model, and megabytes. Everything else is left to it.
+ * Reads the command lines of `run` that have nothing wrong or unusual, without `commander`, which loads a part of Node's
+ * modules: milliseconds before the first token, and megabytes. Everything else is left to it.
  *
  * @module
  */

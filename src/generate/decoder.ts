@@ -39,8 +39,8 @@ export interface DecoderParts {
   readonly profile?: Profile;
 }
 
-/** Rows of a step: long prompts are cut into chunks of this many tokens. */
-export const PREFILL_ROWS = 256;
+/** Rows of a step: long prompts are cut into chunks of this many tokens. Each takes 23 KB in SmolLM2-135M. */
+export const PREFILL_ROWS = 128;
 /** Rows of prompts in a step where other sequences decode: they wait no longer than such a step takes. */
 const MIXED_ROWS = 64;
 /** Sequences and outputs of the compiled Programs: a step takes the first that is large enough. */
