@@ -57,13 +57,20 @@ trait Dot {
     /// Reads a quartet with `load` from its first piece.
     fn quartet(load: impl Fn(usize) -> V) -> Self::Quartet;
     fn rotate(values: Self::Quartet) -> Self::Quartet;
-    /// Adds the products of two quartets.
-    fn two(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V;
+    /// Adds the products of two quartets to a narrow sum, which may be of i16.
+    fn narrow(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V;
+    /// A narrow sum as i32 of four rows.
+    fn finish(sum: V) -> V;
+    /// Adds the products of two quartets to i32.
+    #[inline(always)]
+    fn two(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V {
+        sum.add_i32(Self::finish(Self::narrow(V::zero(), values, quants)))
+    }
     /// Quants, which are bytes, as they meet activations.
     fn widen(quants: V) -> Self::Quartet;
 }
 
-/// Bytes, by the dot of two: sums of four products of 63 * 127 fit in i16.
+/// Bytes, by the dot of two: as i16 sums hold two quartets of quants of 6 bits, four of 5, eight of 4: 63 * 127 * 2 * 2.
 struct ByPairs;
 
 impl Dot for ByPairs {
@@ -78,9 +85,13 @@ impl Dot for ByPairs {
         values.rotate()
     }
     #[inline(always)]
-    fn two(sum: V, values: [V; 2], quants: [V; 2]) -> V {
-        let pairs = values[0].dot_i8_u7(quants[0]);
-        sum.add_i32(pairs.add_i16(values[1].dot_i8_u7(quants[1])).pairs_i16())
+    fn narrow(sum: V, values: [V; 2], quants: [V; 2]) -> V {
+        let sum = sum.add_i16(values[0].dot_i8_u7(quants[0]));
+        sum.add_i16(values[1].dot_i8_u7(quants[1]))
+    }
+    #[inline(always)]
+    fn finish(sum: V) -> V {
+        sum.pairs_i16()
     }
     #[inline(always)]
     fn widen(quants: V) -> V {
@@ -103,9 +114,17 @@ impl Dot for ByQuads {
         values.rotate()
     }
     #[inline(always)]
-    fn two(sum: V, values: [V; 2], quants: [V; 2]) -> V {
+    fn narrow(sum: V, values: [V; 2], quants: [V; 2]) -> V {
         let sum = values[0].dot_i8_u7_add(quants[0], sum);
         values[1].dot_i8_u7_add(quants[1], sum)
+    }
+    #[inline(always)]
+    fn finish(sum: V) -> V {
+        sum
+    }
+    #[inline(always)]
+    fn two(sum: V, values: [V; 2], quants: [V; 2]) -> V {
+        Self::narrow(sum, values, quants)
     }
     #[inline(always)]
     fn widen(quants: V) -> V {
@@ -128,11 +147,14 @@ impl Dot for ByWords {
         values.map(V::rotate)
     }
     #[inline(always)]
-    fn two(mut sum: V, values: [[V; 2]; 2], quants: [[V; 2]; 2]) -> V {
-        for (values, quants) in values.into_iter().zip(quants) {
-            sum = sum.add_i32(values[0].dot_i16(quants[0]));
-            sum = sum.add_i32(values[1].dot_i16(quants[1]));
-        }
+    fn narrow(sum: V, values: [[V; 2]; 2], quants: [[V; 2]; 2]) -> V {
+        let sum = sum.add_i32(values[0][0].dot_i16(quants[0][0]));
+        let sum = sum.add_i32(values[0][1].dot_i16(quants[0][1]));
+        let sum = sum.add_i32(values[1][0].dot_i16(quants[1][0]));
+        sum.add_i32(values[1][1].dot_i16(quants[1][1]))
+    }
+    #[inline(always)]
+    fn finish(sum: V) -> V {
         sum
     }
     #[inline(always)]
@@ -179,7 +201,8 @@ pub unsafe fn group(
 ) {
     let (packed, row) = (weight.group(group), group * GROUP);
     let (tiled, dtype) = (m - singles(m), weight.dtype());
-    let words = x.kind == ActivationKind::I16;
+    // A constant where the build has only one kind.
+    let words = WORDS && (!BYTES || x.kind == ActivationKind::I16);
     // SAFETY: the caller's.
     unsafe {
         for token in tiled..m {
@@ -250,6 +273,16 @@ unsafe fn tile_of(
     }
 }
 
+/// Repeats a block with a constant: what the block does with it is known when it is compiled.
+macro_rules! unroll {
+    ($name:ident in [$($value:literal),*] $block:block) => {
+        $({
+            const $name: usize = $value;
+            $block
+        })*
+    };
+}
+
 /// Moves bits from place `from` of a byte to place `to`; bits of neighbours come along.
 #[inline(always)]
 fn shift(v: V, from: usize, to: usize) -> V {
@@ -289,19 +322,21 @@ unsafe fn quants<Q: Quant>(planes: *const u8, r: usize, step: usize) -> [[V; 2];
         |at: usize, source: usize| unsafe { V::load(planes.add(at + (source * QUADS + r) * 16)) };
     let mask =
         |bits: usize, to: usize| V::splat_i32((0x0101_0101 * ((1_u32 << bits) - 1) << to) as i32);
-    std::array::from_fn(|half| {
-        std::array::from_fn(|i| {
-            let place = place(shape, step, half, i);
-            let low = load(0, place % shape.low);
-            let low = shift(low, place / shape.low * shape.low, 0).and(mask(shape.low, 0));
-            if shape.high == 0 {
-                return low;
-            }
-            let high = load(shape.low * GROUP * 4, place % shape.high);
-            let from = place / shape.high * shape.high;
-            low.or(shift(high, from, shape.low).and(mask(shape.high, shape.low)))
-        })
-    })
+    let quartet = |half: usize, i: usize| {
+        let place = place(shape, step, half, i);
+        let low = load(0, place % shape.low);
+        let low = shift(low, place / shape.low * shape.low, 0).and(mask(shape.low, 0));
+        if shape.high == 0 {
+            return low;
+        }
+        let high = load(shape.low * GROUP * 4, place % shape.high);
+        let from = place / shape.high * shape.high;
+        low.or(shift(high, from, shape.low).and(mask(shape.high, shape.low)))
+    };
+    [
+        [quartet(0, 0), quartet(0, 1)],
+        [quartet(1, 0), quartet(1, 1)],
+    ]
 }
 
 /// Scale and minimum of a half of a block of four rows.
@@ -388,29 +423,47 @@ unsafe fn vector<Q: Quant, D: Dot>(
             w = w.add(shape.header());
             for _ in 0..BLOCKS {
                 let mut dots = [[V::zero(); QUADS]; 2];
-                for step in 0..2 {
-                    let values: [[D::Quartet; 2]; 2] = std::array::from_fn(|half| {
-                        std::array::from_fn(|i| {
-                            let from = a.add(16 * D::PIECES * place(shape, step, half, i));
-                            D::quartet(|piece| V::load32_splat(from.add(16 * piece)))
-                        })
-                    });
-                    for r in 0..QUADS {
-                        let quants = quants::<Q>(w.add(INTEGERS), r, step);
-                        for half in 0..2 {
-                            let dot = &mut dots[half * usize::from(shape.halves)][r];
-                            *dot = D::two(*dot, values[half], quants[half].map(D::widen));
+                unroll!(STEP in [0, 1] {
+                    let quartet = |half: usize, i: usize| {
+                        let from = a.add(16 * D::PIECES * place(shape, STEP, half, i));
+                        D::quartet(|piece| V::load32_splat(from.add(16 * piece)))
+                    };
+                    let first = [quartet(0, 0), quartet(0, 1)];
+                    let second = [quartet(1, 0), quartet(1, 1)];
+                    unroll!(R in [0, 1, 2, 3] {
+                        let quants = quants::<Q>(w.add(INTEGERS), R, STEP);
+                        let [low, high] = quants.map(|quants| quants.map(D::widen));
+                        if shape.halves && shape.narrow() {
+                            dots[0][R] = D::narrow(dots[0][R], first, low);
+                            dots[1][R] = D::narrow(dots[1][R], second, high);
+                        } else if shape.halves {
+                            dots[0][R] = D::two(dots[0][R], first, low);
+                            dots[1][R] = D::two(dots[1][R], second, high);
+                        } else {
+                            let start = if shape.narrow() { dots[0][R] } else { V::zero() };
+                            let sum = D::narrow(D::narrow(start, first, low), second, high);
+                            dots[0][R] = if shape.narrow() {
+                                sum
+                            } else {
+                                dots[0][R].add_i32(D::finish(sum))
+                            };
                         }
-                    }
-                }
+                    });
+                });
                 let meta = a.add(16 * 8 * D::PIECES);
                 let metas = metas(|at| V::load32_splat(meta.add(at)), shape.halves);
-                for half in 0..scales(shape) {
-                    for r in 0..QUADS {
-                        let (scale, min) = scale_and_min::<Q>(w, half, r, d[r], d_min[r]);
-                        sums[r] = fold::<true>(sums[r], dots[half][r], scale, min, metas[half]);
+                unroll!(R in [0, 1, 2, 3] {
+                    let mut part = |half: usize| {
+                        let dots = dots[half][R];
+                        let dots = if shape.narrow() { D::finish(dots) } else { dots };
+                        let (scale, min) = scale_and_min::<Q>(w, half, R, d[R], d_min[R]);
+                        sums[R] = fold::<true>(sums[R], dots, scale, min, metas[half]);
+                    };
+                    part(0);
+                    if shape.halves {
+                        part(1);
                     }
-                }
+                });
                 w = w.add(shape.block_bytes());
                 a = meta.add(META);
             }

@@ -67,6 +67,12 @@ impl Shape {
         }
     }
 
+    /// Whether i16 hold the sums of all products of two bytes that share a scale.
+    const fn narrow(self) -> bool {
+        let products = if self.halves { 8 } else { 16 };
+        products * 127 * ((1 << (self.low + self.high)) - 1) < 1 << 15
+    }
+
     /// Bytes of the scales and minima of a super-block.
     const fn header(self) -> usize {
         GROUP * 2 * (1 + self.min as usize)
