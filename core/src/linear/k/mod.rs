@@ -9,8 +9,10 @@
 //!   2 bits: 2 steps, step j has columns 4j.., 4(j + 2).., 4(j + 4).., 4(j + 6).. from the lowest bits up.
 //! - the upper plane, 2 bits: as a lower one of 2; 1 bit: one step, columns 4v.. in bit v.
 
+mod dot;
 mod kernels;
 mod pack;
+mod quant;
 #[cfg(test)]
 mod tests;
 
