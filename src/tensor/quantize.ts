@@ -10,6 +10,7 @@ import { byteLength, type DType, DTYPE_NAMES, DTYPES } from "./dtype.ts";
 import { FOUR_BIT_KINDS } from "./quant/four_bit.ts";
 import { IQ_KINDS } from "./quant/iq_quants.ts";
 import { K_LEVEL_KINDS, q2_k, q4_k, q5_k } from "./quant/k_quants.ts";
+import { encodeQ6K, encodeWithMinima } from "./quant/k_search.ts";
 import { blocks, type Kind } from "./quant/kind.ts";
 import { levelBlock, type LevelKind } from "./quant/levels.ts";
 import { PLAIN_KINDS } from "./quant/plain.ts";
@@ -34,12 +35,13 @@ const KINDS: Record<DType, Kind> = {
   q5_0: blocks(nibbles(5, false)),
   q5_1: blocks(nibbles(5, true)),
   q2_k: blocks(q2_k),
-  q4_k: blocks(q4_k),
-  q5_k: blocks(q5_k),
+  q4_k: blocks({ ...q4_k, encode: (x, e, bytes, b) => encodeWithMinima(4, x, e, bytes, b) }),
+  q5_k: blocks({ ...q5_k, encode: (x, e, bytes, b) => encodeWithMinima(5, x, e, bytes, b) }),
   ...mapKinds(FOUR_BIT_KINDS),
   ...mapKinds(TERNARY_KINDS),
   ...mapKinds(IQ_KINDS),
   ...mapKinds(K_LEVEL_KINDS),
+  q6_k: blocks({ ...levelBlock(K_LEVEL_KINDS.q6_k), encode: encodeQ6K }),
 };
 
 function mapKinds<Name extends string>(kinds: Record<Name, LevelKind>): Record<Name, Kind> {

@@ -1,10 +1,11 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { DTypeError, ShapeError } from "../errors.ts";
 import ops from "../../tests/fixtures/ops.json" with { type: "json" };
 import quant from "../../tests/fixtures/quant.json" with { type: "json" };
+import { uniform } from "../../tests/support/random.ts";
 import { byteLength, type DType } from "./dtype.ts";
-import { dequantize, quantize } from "./quantize.ts";
+import { dequantize, quantize, transcode } from "./quantize.ts";
 
 interface Tensor {
   data: (number | string)[];
@@ -65,10 +66,64 @@ Deno.test("a block type is off by at most a step of its block", () => {
   );
 });
 
+/** Normalised mean square errors of ggml's reference code on the numbers below. */
+const GGML_ERRORS = { q4_k: 4.775093e-3, q5_k: 1.220510e-3, q6_k: 2.919567e-4 } as const;
+
+Deno.test("K kinds are written as near to the numbers as ggml writes them", () => {
+  const next = uniform(7);
+  const x = Float32Array.from(
+    { length: 1 << 16 },
+    (_, i) => (next() + next() + next() + next() - 2) * (1 + (i >> 6) % 5) / 64,
+  );
+  for (const dtype of ["q4_k", "q5_k", "q6_k"] as const) {
+    const y = dequantize(dtype, quantize(dtype, x), new Float32Array(x.length));
+    let [error, power] = [0, 0];
+    for (let i = 0; i < x.length; i++) {
+      error += (x[i] - y[i]) ** 2;
+      power += x[i] ** 2;
+    }
+    const ratio = error / power / GGML_ERRORS[dtype];
+    assert(ratio < 1.01, `${dtype}: ${ratio} times ggml's error`);
+  }
+});
+
+Deno.test("K kinds keep a block's range, whatever is in it", () => {
+  const values = fc.array(fc.float({ min: -1000, max: 1000, noNaN: true }), {
+    minLength: 256,
+    maxLength: 256,
+  });
+  fc.assert(
+    fc.property(fc.constantFrom<DType>("q4_k", "q5_k", "q6_k"), values, (dtype, numbers) => {
+      const x = Float32Array.from(numbers);
+      const y = dequantize(dtype, quantize(dtype, x), new Float32Array(256));
+      const peak = Math.max(...numbers.map(Math.abs), 2 ** -10);
+      // Least squares may leave one element of a sub-block to the others, but no farther off than it is large.
+      const far = y.findIndex((value, i) => !(Math.abs(value - x[i]) <= 0.5 * peak));
+      if (far >= 0) throw new Error(`${x[far]} became ${y[far]}`);
+    }),
+    { seed: 3, numRuns: 200 },
+  );
+});
+
+Deno.test("zeros and one number alone are written as near as their F16 scale", () => {
+  for (const dtype of ["q4_k", "q5_k", "q6_k"] as const) {
+    for (const value of [0, -1, 0.5]) {
+      const bytes = quantize(dtype, new Float32Array(256).fill(value));
+      const written = dequantize(dtype, bytes, new Float32Array(256));
+      assert(written.every((y) => Math.abs(y - value) <= 5e-4), `${dtype} of ${value}`);
+    }
+  }
+});
+
 Deno.test("infinities and NaN give bytes, not an exception", () => {
   const odd = new Float32Array(32).fill(1);
   odd.set([Infinity, -Infinity, NaN]);
   for (const dtype of quantized) assertEquals(quantize(dtype, odd).length, byteLength(dtype, 32));
+  const long = new Float32Array(256).fill(1);
+  long.set([Infinity, -Infinity, NaN], 70);
+  for (const dtype of ["q4_k", "q5_k", "q6_k"] as const) {
+    assertEquals(quantize(dtype, long).length, byteLength(dtype, 256));
+  }
 });
 
 Deno.test("dequantize reads from an odd address", () => {
@@ -102,6 +157,29 @@ Deno.test("Q8_1 is its scale times its bytes", () => {
   const values = dequantize("q8_1", block, new Float32Array(32));
   assertEquals(values.subarray(0, 3), Float32Array.of(-0.5, 63.5, 0));
 });
+
+Deno.test("transcoding keeps every quant where scales are for 32", () => {
+  for (
+    const [from, to] of [["tq1_0", "q4_0"], ["iq4_xs", "q8_0"], ["q4_k", "q4_1"], ["q5_k", "q5_1"]] as const
+  ) {
+    const { data, values } = goldenOf(from);
+    const y = dequantize(to, transcode(from, to, data), new Float32Array(values.length));
+    // What is lost is the F16 rounding of scale and minimum, each half of 2^-10 at most.
+    const limit = values.reduce((peak, value) => Math.max(peak, Math.abs(value)), 0) * 2 ** -9;
+    values.forEach((value, i) =>
+      assert(Math.abs(y[i] - value) <= limit, `${from} ${i}: ${value} became ${y[i]}`)
+    );
+  }
+});
+
+/** The golden blocks of a dtype. */
+function goldenOf(dtype: DType): { data: Uint8Array; values: number[] } {
+  const { blocks } = quant.types[dtype.toUpperCase() as keyof typeof quant.types];
+  return {
+    data: Uint8Array.fromHex(blocks.map(({ hex }) => hex).join("")),
+    values: blocks.flatMap(({ values }) => [...floats(values)]),
+  };
+}
 
 Deno.test("lengths and dtypes that do not fit are refused", () => {
   assertThrows(() => quantize("q8_0", new Float32Array(33)), ShapeError, "multiple of 32");

@@ -2,6 +2,10 @@
 //!
 //! A quant is at most 63, so that bytes meet bytes wherever the machine has a dot of bytes, and a zero point is a minimum like any other.
 
+use super::dot::{ByPairs, ByQuads, ByWords, Dot};
+use super::quant::{
+    place, quants, scale_and_min, super_scales, Quant, Q2K, Q3K, Q4K, Q5K, Q6K, QUADS,
+};
 use super::{Shape, INTEGERS, SUPER};
 use crate::dtype::DType;
 use crate::linear::activations::{FOUR, META};
@@ -9,137 +13,14 @@ use crate::linear::kernels::{NibblesByBytes, NibblesByQuads, NibblesByWords};
 use crate::linear::quantized::{self, fold, Meta};
 use crate::linear::weight::BLOCK;
 use crate::linear::{singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF};
-use crate::simd::{ByteDot, Vector, WidenF16, BYTE_DOT, LANES, V};
+use crate::simd::{ByteDot, Vector, BYTE_DOT, LANES, V};
 
 /// Whether the build has kernels of bytes, and of words; tests have both.
 const BYTES: bool = BYTE_DOT || cfg!(test);
 const WORDS: bool = !BYTE_DOT || cfg!(test);
 
-/// Vectors of four rows that make a group.
-const QUADS: usize = GROUP / LANES;
 /// Blocks of a super-block.
 const BLOCKS: usize = SUPER / BLOCK;
-
-const Q2: Shape = shape(DType::Q2_K);
-const Q3: Shape = shape(DType::Q3_K);
-const Q4: Shape = shape(DType::Q4_K);
-const Q5: Shape = shape(DType::Q5_K);
-const Q6: Shape = shape(DType::Q6_K);
-
-const fn shape(dtype: DType) -> Shape {
-    match Shape::of(dtype) {
-        Some(shape) => shape,
-        None => panic!("it is no K-quant"),
-    }
-}
-
-/// A K-quant that kernels are made for.
-trait Quant {
-    const SHAPE: Shape;
-}
-
-macro_rules! quants {
-    ($($name:ident = $shape:ident),*) => {$(
-        struct $name;
-        impl Quant for $name {
-            const SHAPE: Shape = $shape;
-        }
-    )*};
-}
-quants!(Q2K = Q2, Q3K = Q3, Q4K = Q4, Q5K = Q5, Q6K = Q6);
-
-/// How quartets of quants meet those of activations.
-trait Dot {
-    /// Four columns of activations, of a token splat or of four tokens.
-    type Quartet: Copy;
-    /// Pieces of activations that make a quartet.
-    const PIECES: usize;
-    /// Reads a quartet with `load` from its first piece.
-    fn quartet(load: impl Fn(usize) -> V) -> Self::Quartet;
-    fn rotate(values: Self::Quartet) -> Self::Quartet;
-    /// Adds the products of two quartets.
-    fn two(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V;
-    /// Quants, which are bytes, as they meet activations.
-    fn widen(quants: V) -> Self::Quartet;
-}
-
-/// Bytes, by the dot of two: sums of four products of 63 * 127 fit in i16.
-struct ByPairs;
-
-impl Dot for ByPairs {
-    type Quartet = V;
-    const PIECES: usize = 1;
-    #[inline(always)]
-    fn quartet(load: impl Fn(usize) -> V) -> V {
-        load(0)
-    }
-    #[inline(always)]
-    fn rotate(values: V) -> V {
-        values.rotate()
-    }
-    #[inline(always)]
-    fn two(sum: V, values: [V; 2], quants: [V; 2]) -> V {
-        let pairs = values[0].dot_i8_u7(quants[0]);
-        sum.add_i32(pairs.add_i16(values[1].dot_i8_u7(quants[1])).pairs_i16())
-    }
-    #[inline(always)]
-    fn widen(quants: V) -> V {
-        quants
-    }
-}
-
-/// Bytes, where the dot of four is one instruction.
-struct ByQuads;
-
-impl Dot for ByQuads {
-    type Quartet = V;
-    const PIECES: usize = 1;
-    #[inline(always)]
-    fn quartet(load: impl Fn(usize) -> V) -> V {
-        load(0)
-    }
-    #[inline(always)]
-    fn rotate(values: V) -> V {
-        values.rotate()
-    }
-    #[inline(always)]
-    fn two(sum: V, values: [V; 2], quants: [V; 2]) -> V {
-        let sum = values[0].dot_i8_u7_add(quants[0], sum);
-        values[1].dot_i8_u7_add(quants[1], sum)
-    }
-    #[inline(always)]
-    fn widen(quants: V) -> V {
-        quants
-    }
-}
-
-/// Words, for machines without a dot of bytes: columns 0 and 2, then 1 and 3.
-struct ByWords;
-
-impl Dot for ByWords {
-    type Quartet = [V; 2];
-    const PIECES: usize = 2;
-    #[inline(always)]
-    fn quartet(load: impl Fn(usize) -> V) -> [V; 2] {
-        [load(0), load(1)]
-    }
-    #[inline(always)]
-    fn rotate(values: [V; 2]) -> [V; 2] {
-        values.map(V::rotate)
-    }
-    #[inline(always)]
-    fn two(mut sum: V, values: [[V; 2]; 2], quants: [[V; 2]; 2]) -> V {
-        for (values, quants) in values.into_iter().zip(quants) {
-            sum = sum.add_i32(values[0].dot_i16(quants[0]));
-            sum = sum.add_i32(values[1].dot_i16(quants[1]));
-        }
-        sum
-    }
-    #[inline(always)]
-    fn widen(quants: V) -> [V; 2] {
-        [quants.and(V::splat_i32(0x00ff_00ff)), quants.shr_u16::<8>()]
-    }
-}
 
 /// Bytes of a block of 16 rows unpacked to a tile.
 pub fn tile_block_bytes(shape: Shape, kind: ActivationKind) -> usize {
@@ -165,6 +46,16 @@ macro_rules! for_quant {
     };
 }
 
+/// Repeats a block with a constant: what the block does with it is known when it is compiled.
+macro_rules! unroll {
+    ($name:ident in [$($value:literal),*] $block:block) => {
+        $({
+            const $name: usize = $value;
+            $block
+        })*
+    };
+}
+
 /// The rows of one group for all tokens.
 /// # Safety
 /// As [`crate::linear::linear`].
@@ -179,7 +70,8 @@ pub unsafe fn group(
 ) {
     let (packed, row) = (weight.group(group), group * GROUP);
     let (tiled, dtype) = (m - singles(m), weight.dtype());
-    let words = x.kind == ActivationKind::I16;
+    // A constant where the build has only one kind.
+    let words = WORDS && (!BYTES || x.kind == ActivationKind::I16);
     // SAFETY: the caller's.
     unsafe {
         for token in tiled..m {
@@ -250,114 +142,6 @@ unsafe fn tile_of(
     }
 }
 
-/// Moves bits from place `from` of a byte to place `to`; bits of neighbours come along.
-#[inline(always)]
-fn shift(v: V, from: usize, to: usize) -> V {
-    match from as i32 - to as i32 {
-        0 => v,
-        1 => v.shr_u16::<1>(),
-        2 => v.shr_u16::<2>(),
-        3 => v.shr_u16::<3>(),
-        4 => v.shr_u16::<4>(),
-        5 => v.shr_u16::<5>(),
-        6 => v.shr_u16::<6>(),
-        -1 => v.shl_i16::<1>(),
-        -2 => v.shl_i16::<2>(),
-        -3 => v.shl_i16::<3>(),
-        _ => v.shl_i16::<4>(),
-    }
-}
-
-/// Which quartet of a block is quartet `i` of a half in one of two steps.
-#[inline(always)]
-const fn place(shape: Shape, step: usize, half: usize, i: usize) -> usize {
-    if shape.low == 4 {
-        4 * half + 2 * step + i
-    } else {
-        4 * half + 2 * i + step
-    }
-}
-
-/// Half of the quants of four rows of a block, as bytes: two quartets of each half.
-/// # Safety
-/// `planes` must be those of a block.
-#[inline(always)]
-unsafe fn quants<Q: Quant>(planes: *const u8, r: usize, step: usize) -> [[V; 2]; 2] {
-    let shape = Q::SHAPE;
-    // SAFETY: the caller's.
-    let load =
-        |at: usize, source: usize| unsafe { V::load(planes.add(at + (source * QUADS + r) * 16)) };
-    let mask =
-        |bits: usize, to: usize| V::splat_i32((0x0101_0101 * ((1_u32 << bits) - 1) << to) as i32);
-    std::array::from_fn(|half| {
-        std::array::from_fn(|i| {
-            let place = place(shape, step, half, i);
-            let low = load(0, place % shape.low);
-            let low = shift(low, place / shape.low * shape.low, 0).and(mask(shape.low, 0));
-            if shape.high == 0 {
-                return low;
-            }
-            let high = load(shape.low * GROUP * 4, place % shape.high);
-            let from = place / shape.high * shape.high;
-            low.or(shift(high, from, shape.low).and(mask(shape.high, shape.low)))
-        })
-    })
-}
-
-/// Scale and minimum of a half of a block of four rows.
-/// # Safety
-/// `integers` must be those of a block.
-#[inline(always)]
-unsafe fn scale_and_min<Q: Quant>(
-    integers: *const u8,
-    half: usize,
-    r: usize,
-    d: V,
-    d_min: V,
-) -> (V, V) {
-    let shape = Q::SHAPE;
-    // SAFETY: the caller's.
-    let byte = |vector: usize| unsafe {
-        let bytes = V::load(integers.add(vector * GROUP));
-        match r {
-            0 => bytes.and(V::splat_i32(0xff)),
-            1 => bytes.shr_u32::<8>().and(V::splat_i32(0xff)),
-            2 => bytes.shr_u32::<16>().and(V::splat_i32(0xff)),
-            _ => bytes.shr_u32::<24>(),
-        }
-    };
-    let float = |integer: V| integer.f32_from_i32();
-    if !shape.halves {
-        return (float(byte(0)).mul(d), float(byte(1)).mul(d_min));
-    }
-    let byte = byte(half);
-    if shape.min {
-        let (scale, min) = (byte.and(V::splat_i32(15)), byte.shr_u32::<4>());
-        return (float(scale).mul(d), float(min).mul(d_min));
-    }
-    let scale = float(byte.sub_i32(V::splat_i32(128))).mul(d);
-    (scale, scale.mul(V::splat(-f32::from(shape.zero()))))
-}
-
-/// Scales and minima of a super-block.
-/// # Safety
-/// `header` must be one's start.
-#[inline(always)]
-unsafe fn super_scales<Q: Quant>(header: *const u8) -> ([V; QUADS], [V; QUADS]) {
-    let widen = WidenF16::new();
-    // SAFETY: the caller's.
-    let load = |r: usize| unsafe { widen.of(V::load_i16x4(header.add(r * 8))) };
-    let d = std::array::from_fn(load);
-    let min = |r: usize| {
-        if Q::SHAPE.min {
-            load(QUADS + r)
-        } else {
-            V::zero()
-        }
-    };
-    (d, std::array::from_fn(min))
-}
-
 /// What the activations of a block's halves, or of all of it, are scaled by.
 #[inline(always)]
 fn metas(load: impl Fn(usize) -> V, halves: bool) -> [Meta; 2] {
@@ -388,29 +172,47 @@ unsafe fn vector<Q: Quant, D: Dot>(
             w = w.add(shape.header());
             for _ in 0..BLOCKS {
                 let mut dots = [[V::zero(); QUADS]; 2];
-                for step in 0..2 {
-                    let values: [[D::Quartet; 2]; 2] = std::array::from_fn(|half| {
-                        std::array::from_fn(|i| {
-                            let from = a.add(16 * D::PIECES * place(shape, step, half, i));
-                            D::quartet(|piece| V::load32_splat(from.add(16 * piece)))
-                        })
-                    });
-                    for r in 0..QUADS {
-                        let quants = quants::<Q>(w.add(INTEGERS), r, step);
-                        for half in 0..2 {
-                            let dot = &mut dots[half * usize::from(shape.halves)][r];
-                            *dot = D::two(*dot, values[half], quants[half].map(D::widen));
+                unroll!(STEP in [0, 1] {
+                    let quartet = |half: usize, i: usize| {
+                        let from = a.add(16 * D::PIECES * place(shape, STEP, half, i));
+                        D::quartet(|piece| V::load32_splat(from.add(16 * piece)))
+                    };
+                    let first = [quartet(0, 0), quartet(0, 1)];
+                    let second = [quartet(1, 0), quartet(1, 1)];
+                    unroll!(R in [0, 1, 2, 3] {
+                        let quants = quants::<Q>(w.add(INTEGERS), R, STEP);
+                        let [low, high] = quants.map(|quants| quants.map(D::widen));
+                        if shape.halves && shape.narrow() {
+                            dots[0][R] = D::narrow(dots[0][R], first, low);
+                            dots[1][R] = D::narrow(dots[1][R], second, high);
+                        } else if shape.halves {
+                            dots[0][R] = D::two(dots[0][R], first, low);
+                            dots[1][R] = D::two(dots[1][R], second, high);
+                        } else {
+                            let start = if shape.narrow() { dots[0][R] } else { V::zero() };
+                            let sum = D::narrow(D::narrow(start, first, low), second, high);
+                            dots[0][R] = if shape.narrow() {
+                                sum
+                            } else {
+                                dots[0][R].add_i32(D::finish(sum))
+                            };
                         }
-                    }
-                }
+                    });
+                });
                 let meta = a.add(16 * 8 * D::PIECES);
                 let metas = metas(|at| V::load32_splat(meta.add(at)), shape.halves);
-                for half in 0..scales(shape) {
-                    for r in 0..QUADS {
-                        let (scale, min) = scale_and_min::<Q>(w, half, r, d[r], d_min[r]);
-                        sums[r] = fold::<true>(sums[r], dots[half][r], scale, min, metas[half]);
+                unroll!(R in [0, 1, 2, 3] {
+                    let mut part = |half: usize| {
+                        let dots = dots[half][R];
+                        let dots = if shape.narrow() { D::finish(dots) } else { dots };
+                        let (scale, min) = scale_and_min::<Q>(w, half, R, d[R], d_min[R]);
+                        sums[R] = fold::<true>(sums[R], dots, scale, min, metas[half]);
+                    };
+                    part(0);
+                    if shape.halves {
+                        part(1);
                     }
-                }
+                });
                 w = w.add(shape.block_bytes());
                 a = meta.add(META);
             }
@@ -450,18 +252,18 @@ unsafe fn unpack<Q: Quant>(packed: *const u8, supers: usize, words: bool, tile: 
                     }
                 }
                 for r in 0..quads {
-                    for step in 0..2 {
-                        let quants = quants::<Q>(block.add(INTEGERS), r, step);
-                        for half in 0..2 {
-                            for i in 0..2 {
-                                let place = place(shape, step, half, i);
+                    unroll!(STEP in [0, 1] {
+                        let quants = quants::<Q>(block.add(INTEGERS), r, STEP);
+                        for (half, quartets) in quants.into_iter().enumerate() {
+                            for (i, quartet) in quartets.into_iter().enumerate() {
+                                let place = place(shape, STEP, half, i);
                                 // Past the scales of this half and of those before it.
                                 let scales = 64 * (1 + place / 4 * (count - 1));
                                 let to = place_of(r).add(scales + 32 * pieces * place);
-                                store(quants[half][i], words, to);
+                                store(quartet, words, to);
                             }
                         }
-                    }
+                    });
                 }
             }
         }

@@ -9,8 +9,10 @@
 //!   2 bits: 2 steps, step j has columns 4j.., 4(j + 2).., 4(j + 4).., 4(j + 6).. from the lowest bits up.
 //! - the upper plane, 2 bits: as a lower one of 2; 1 bit: one step, columns 4v.. in bit v.
 
+mod dot;
 mod kernels;
 mod pack;
+mod quant;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +67,12 @@ impl Shape {
         } else {
             1 << (self.low + self.high - 1)
         }
+    }
+
+    /// Whether i16 hold the sums of all products of two bytes that share a scale.
+    const fn narrow(self) -> bool {
+        let products = if self.halves { 8 } else { 16 };
+        products * 127 * ((1 << (self.low + self.high)) - 1) < 1 << 15
     }
 
     /// Bytes of the scales and minima of a super-block.

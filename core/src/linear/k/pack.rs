@@ -23,6 +23,7 @@ fn place(lane: usize) -> usize {
 }
 
 /// Packs one row's super-blocks into a group.
+#[inline(never)]
 pub fn pack(dtype: DType, shape: Shape, packed: &mut [u8], lane: usize, bytes: &[u8]) {
     let blocks = packed.chunks_exact_mut(shape.super_bytes());
     for (to, from) in blocks.zip(bytes.chunks_exact(dtype.block().1)) {
@@ -50,6 +51,7 @@ pub fn pack(dtype: DType, shape: Shape, packed: &mut [u8], lane: usize, bytes: &
 }
 
 /// Puts `bits` bits of each quant, from bit `from` on, into a plane.
+#[inline(never)]
 fn pack_plane(plane: &mut [u8], lane: usize, quants: &[u8], from: usize, bits: usize) {
     for (step, vector) in plane.chunks_exact_mut(GROUP * 4).enumerate() {
         for (j, to) in vector[lane * 4..][..4].iter_mut().enumerate() {
@@ -73,6 +75,7 @@ fn plane_bits(plane: &[u8], lane: usize, column: usize, bits: usize) -> u8 {
 }
 
 /// Dequantizes a row of a group, each value as the file's format defines it.
+#[inline(never)]
 pub fn row(shape: Shape, packed: &[u8], lane: usize, out: &mut [f32]) {
     let half = |bytes: &[u8]| f16_to_f32(u16::from_le_bytes([bytes[0], bytes[1]]));
     let blocks = packed.chunks_exact(shape.super_bytes());
@@ -128,6 +131,7 @@ fn layout(dtype: DType) -> (usize, usize, [Plane; 2]) {
 }
 
 /// Takes a super-block apart.
+#[inline(never)]
 fn split(dtype: DType, from: &[u8]) -> Parts {
     let (scale, min, planes) = layout(dtype);
     let mut quants = [0; SUPER];
