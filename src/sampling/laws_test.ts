@@ -185,6 +185,7 @@ function naiveDry(
     );
   const lengths = new Map<number, number>();
   for (let at = 1; at < n; at++) {
+    if (breakers.some(([first, ...rest]) => first === history[at] && rest.length === 0)) continue;
     for (let length = least; length <= at; length++) {
       const same = Array.from({ length }, (_, i) => history[at - 1 - i] === history[n - 1 - i]).every(
         Boolean,
@@ -240,6 +241,8 @@ Deno.test("DRY: a repetition does not reach across a breaker of several tokens",
   assertEquals(penalty([8, 9, 2, 3, 5, 8, 9, 2, 3]), -1);
   assertEquals(penalty([8, 9, 3, 5, 8, 9, 3]), 0);
   assertEquals(penalty([9, 8, 3, 5, 9, 8, 3]), -2);
+  options.drySequenceBreakers.push([5]);
+  assertEquals(penalty([1, 2, 3, 5, 1, 2, 3]), 0, "a token that is a breaker may always be repeated");
 });
 
 Deno.test("DRY: the penalty stays finite however long the repetition", () => {
