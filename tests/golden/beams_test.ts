@@ -1,6 +1,7 @@
 /** Beam goldens: sequences and scores of the reference implementation's beam search. @module */
 import { assert, assertEquals } from "@std/assert";
-import { type BeamOptions, beamSearch, type ForkingSequences } from "../../src/generate/beam.ts";
+import { type BeamOptions, beamSearch } from "../../src/generate/beam.ts";
+import type { ForkingSequences } from "../../src/generate/forking.ts";
 import { loadOn } from "../../src/load.ts";
 import type { Model } from "../../src/model.ts";
 import { testOnBackends } from "../support/backends.ts";
