@@ -181,7 +181,19 @@ Deno.test("logprobs are of the model's own distribution, whatever the sampling",
   for (const { logprob } of await chunks(run)) assertAlmostEquals(logprob ?? NaN, Math.log(0.5), 1e-5);
 });
 
+Deno.test("logprobs as a number add the likeliest tokens, whatever was drawn", async () => {
+  const run = generation(says("ab"), { logprobs: 2, temperature: 5, seed: 1 });
+  for (const { id, logprob, topLogprobs } of await chunks(run)) {
+    assertEquals(topLogprobs?.length, 2);
+    assertAlmostEquals(topLogprobs?.[0].logprob ?? NaN, Math.log(0.5), 1e-5);
+    assertEquals(topLogprobs?.find((one) => one.id === id)?.logprob ?? logprob, logprob);
+  }
+});
+
 Deno.test("wrong options are refused at the call", () => {
+  for (const logprobs of [-1, 0.5]) {
+    assertThrows(() => generation(says("a"), { logprobs }), InvalidArgumentError, "logprobs");
+  }
   for (const maxTokens of [-1, 1.5, NaN]) {
     assertThrows(() => generation(says("a"), { maxTokens }), InvalidArgumentError, "maxTokens");
   }

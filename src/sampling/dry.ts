@@ -22,15 +22,17 @@ export interface DryOptions {
 /** The largest F32 is e^88.72: no penalty is larger. */
 const MAX_EXPONENT = 88.72;
 
-/** Lowers the logits of tokens that would make a repetition longer. */
+/** Lowers the logits of tokens that would make a repetition longer; tokens that are breakers stay as they are. */
 export function dry(logits: Float32Array, history: readonly number[], options: DryOptions): void {
-  const { dryMultiplier, dryBase, dryAllowedLength, dryWindow } = options;
+  const { dryMultiplier, dryBase, dryAllowedLength, dryWindow, drySequenceBreakers } = options;
   if (dryMultiplier === 0 || dryWindow === 0) return;
   const recent = history.slice(-dryWindow);
-  const limit = sinceBreaker(recent, options.drySequenceBreakers);
+  const limit = sinceBreaker(recent, drySequenceBreakers);
   if (limit < dryAllowedLength) return;
   const mostMore = dryBase > 1 ? MAX_EXPONENT / Math.log(dryBase) : Infinity;
+  const free = new Set(drySequenceBreakers.filter((breaker) => breaker.length === 1).flat());
   for (const [id, length] of repetitions(recent, dryAllowedLength)) {
+    if (free.has(id)) continue;
     const more = Math.min(length, limit) - dryAllowedLength;
     logits[id] -= dryMultiplier * dryBase ** Math.min(more, mostMore);
   }

@@ -1,5 +1,5 @@
 /**
- * e^x for many x: about three times as fast as `Math.exp`, and the same bits on every JavaScript engine.
+ * e^x for many x, about three times as fast as `Math.exp`.
  *
  * @module
  */

@@ -54,8 +54,8 @@ export interface SamplingOptions {
   /** DRY: how many of the latest tokens are looked at. Default: all. */
   dryWindow?: number;
   /**
-   * DRY: repetitions do not reach across these: token ids, sequences of ids, or texts. Default: line end, colon,
-   * quotation mark and asterisk where there is a tokenizer, else none.
+   * DRY: repetitions do not reach across these, and a token that is one costs nothing: token ids, sequences of ids, or
+   * texts. Default: line end, colon, quotation mark and asterisk where there is a tokenizer, else none.
    */
   drySequenceBreakers?: readonly (string | number | readonly number[])[];
   /** Keeps the tokens within this many standard deviations of the highest logit; at least 0, which is off. Default: 0. */
