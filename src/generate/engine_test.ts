@@ -127,7 +127,7 @@ Deno.test("a reader who stops gives its pages up where others need them, and can
 Deno.test("streams miss no step while a long prompt is processed, and its steps are short", async () => {
   const runner = mock({ pages: 64, compute: nextTurn });
   const engine = new Engine(runner, { maxQueue: 0 });
-  const stream = new TokenStream(engine, request(prompt(1, 4), 60));
+  const stream = new TokenStream(engine, request(prompt(1, 4), 400));
   const reading = read(stream);
   await nextTurn();
   const before = runner.steps.length;

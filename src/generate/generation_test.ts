@@ -3,7 +3,6 @@ import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts"
 import { PAGE_SIZE } from "../nn/decoder.ts";
 import { NaiveTokenizer } from "../tokenizer/naive.ts";
 import { MockRunner } from "../../tests/support/mock_runner.ts";
-import { PREFILL_ROWS } from "./decoder.ts";
 import { Engine } from "./engine.ts";
 import { type Chunk, type GenerateOptions, Generation } from "./generation.ts";
 
@@ -97,10 +96,11 @@ Deno.test("maxTokens 0 processes the prompt and says nothing", async () => {
 });
 
 Deno.test("a long prompt is cut into chunks", async () => {
-  const decoder = says("x", 2 * PREFILL_ROWS);
-  const prompt = Array.from({ length: PREFILL_ROWS + 10 }, () => 65);
+  const decoder = says("x", 1024);
+  const { capacity } = decoder;
+  const prompt = Array.from({ length: capacity.rows + 10 }, () => 65);
   assertEquals(await generation(decoder, { maxTokens: 1 }, prompt).text(), "x");
-  assertEquals(rows(decoder), [PREFILL_ROWS, 10]);
+  assertEquals(rows(decoder), [capacity.rows, 10]);
 });
 
 Deno.test("prompts that cannot be are typed errors", async () => {
