@@ -128,8 +128,9 @@ Deno.test("streams miss no step while a long prompt is processed, and its steps 
   const runner = mock({ pages: 64, compute: nextTurn });
   const engine = new Engine(runner, { maxQueue: 0 });
   const stream = new TokenStream(engine, request(prompt(1, 4), 400));
+  // It decodes from here on.
+  await read(stream, 1);
   const reading = read(stream);
-  await nextTurn();
   const before = runner.steps.length;
   await read(new TokenStream(engine, request(prompt(2, 900), 1)));
   await reading;
