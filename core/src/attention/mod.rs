@@ -224,6 +224,7 @@ impl<'a> Chunk<'a> {
         ((self.rows.start + query / group) * self.shape.heads + head) * self.shape.head_dim
     }
 
+    #[inline(never)]
     unsafe fn load(&mut self, q: *const f32) {
         let dim = self.shape.head_dim;
         let padded = self.queries().next_multiple_of(FOUR);
@@ -270,6 +271,7 @@ impl<'a> Chunk<'a> {
         !self.half && tile::in_turns(queries)
     }
 
+    #[inline(never)]
     unsafe fn store(&self, out: *mut f32) {
         let dim = self.shape.head_dim;
         for query in 0..self.queries() {
@@ -295,6 +297,7 @@ impl<'a> Chunk<'a> {
     }
 
     /// Takes every tile that a row sees.
+    #[inline(never)]
     unsafe fn attend(&mut self, k: *const u8, v: *const u8, pages: *const i32) {
         let shape = self.shape;
         let (page_size, dim, bytes) = (shape.page_size, shape.head_dim, shape.kv_bytes());

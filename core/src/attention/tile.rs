@@ -53,6 +53,7 @@ pub(super) unsafe fn scores(
 }
 
 /// Returns the vectors of keys that it took.
+#[inline(never)] // V8 gives a small function's loop its registers
 unsafe fn scores_splat<const Q: usize, const N: usize>(
     q: *const f32,
     keys: *const f32,
@@ -84,7 +85,7 @@ unsafe fn scores_splat<const Q: usize, const N: usize>(
     N
 }
 
-#[inline(never)] // V8 gives a small function's loop its registers
+#[inline(never)] // as above
 unsafe fn scores_in_turns<const N: usize>(
     q: *const f32,
     keys: *const f32,
@@ -153,6 +154,7 @@ pub(super) unsafe fn sums(
 }
 
 /// Returns the vectors of dimensions that it took.
+#[inline(never)] // as above
 unsafe fn sums_splat<const Q: usize, const N: usize>(
     weights: *const f32,
     decay: V,

@@ -54,9 +54,10 @@ impl Query {
     };
 }
 
-/// Turns the scores of one or two queries, `stride` apart and four keys to a vector, to weights.
+/// Turns the scores of a few queries, `stride` apart and four keys to a vector, to weights.
 /// # Safety
 /// There must be `count` scores of each, rounded up to a multiple of 4.
+#[inline(never)]
 pub(super) unsafe fn weigh_few(
     scores: *mut f32,
     stride: usize,
@@ -66,55 +67,83 @@ pub(super) unsafe fn weigh_few(
     softcap: f32,
 ) {
     let exp = Exp::new();
-    let lanes = V::from_lanes([0.0, 1.0, 2.0, 3.0]);
-    let lanes_i32 = V::from_lanes([0, 1, 2, 3].map(f32::from_bits));
     let mut greatest = state.greatest.lanes();
-    for (t, query) in queries.iter().enumerate() {
-        let (first, end) = query.seen;
-        let mut most = V::splat(f32::NEG_INFINITY);
-        for key in (0..count).step_by(LANES) {
-            // SAFETY: the caller's.
-            unsafe {
-                let at = scores.add(t * stride + key);
-                let mut score = V::load_f32(at);
-                if softcap != 0.0 {
-                    score = cap(score, softcap);
-                }
-                if query.slope != 0.0 {
-                    let distance = V::splat(key as f32 + query.distance).add(lanes);
-                    score = V::splat(query.slope).madd(distance, score);
-                }
-                if (key as i32) < first || (key + LANES) as i32 > end {
-                    let keys = V::splat_i32(key as i32).add_i32(lanes_i32);
-                    score = masked(score, keys, V::splat_i32(first), V::splat_i32(end));
-                }
-                most = most.max(score);
-                score.store_f32(at);
+    for (t, (query, greatest)) in queries.iter().zip(&mut greatest).enumerate() {
+        // SAFETY: the caller's.
+        unsafe {
+            let at = scores.add(t * stride);
+            if softcap != 0.0 {
+                cap(at, count.div_ceil(LANES), softcap);
             }
+            *greatest = greatest.max(mask(at, count, query));
         }
-        greatest[t] = greatest[t].max(most.max_lane());
     }
     let relative = state.raise(V::from_lanes(greatest), &exp).lanes();
     let mut totals = [0.0; LANES];
-    for t in 0..queries.len() {
-        let mut total = V::zero();
-        for key in (0..count).step_by(LANES) {
-            // SAFETY: the caller's.
-            unsafe {
-                let at = scores.add(t * stride + key);
-                let weight = exp.of(V::load_f32(at).sub(V::splat(relative[t])));
-                total = total.add(weight);
-                weight.store_f32(at);
-            }
-        }
-        totals[t] = total.sum();
+    for (t, (total, relative)) in totals
+        .iter_mut()
+        .zip(relative)
+        .take(queries.len())
+        .enumerate()
+    {
+        // SAFETY: the caller's.
+        *total = unsafe { weigh(scores.add(t * stride), count, relative) };
     }
     state.total = state.total.add(V::from_lanes(totals));
+}
+
+/// Adds the slope to the scores of a query and masks what it does not see; gives the greatest.
+/// # Safety
+/// As [`weigh_few`].
+#[inline(never)] // V8 compiles small functions in less memory
+unsafe fn mask(scores: *mut f32, count: usize, query: &Query) -> f32 {
+    let lanes = V::from_lanes([0.0, 1.0, 2.0, 3.0]);
+    let lanes_i32 = V::from_lanes([0, 1, 2, 3].map(f32::from_bits));
+    let (first, end) = query.seen;
+    let mut most = V::splat(f32::NEG_INFINITY);
+    for key in (0..count).step_by(LANES) {
+        // SAFETY: the caller's.
+        unsafe {
+            let at = scores.add(key);
+            let mut score = V::load_f32(at);
+            if query.slope != 0.0 {
+                let distance = V::splat(key as f32 + query.distance).add(lanes);
+                score = V::splat(query.slope).madd(distance, score);
+            }
+            if (key as i32) < first || (key + LANES) as i32 > end {
+                let keys = V::splat_i32(key as i32).add_i32(lanes_i32);
+                score = masked(score, keys, V::splat_i32(first), V::splat_i32(end));
+            }
+            most = most.max(score);
+            score.store_f32(at);
+        }
+    }
+    most.max_lane()
+}
+
+/// Turns the scores of a query to weights and gives their sum.
+/// # Safety
+/// As [`weigh_few`].
+#[inline(never)] // as above
+unsafe fn weigh(scores: *mut f32, count: usize, relative: f32) -> f32 {
+    let (exp, relative) = (Exp::new(), V::splat(relative));
+    let mut total = V::zero();
+    for key in (0..count).step_by(LANES) {
+        // SAFETY: the caller's.
+        unsafe {
+            let at = scores.add(key);
+            let weight = exp.of(V::load_f32(at).sub(relative));
+            total = total.add(weight);
+            weight.store_f32(at);
+        }
+    }
+    total.sum()
 }
 
 /// Turns the scores of four queries, a key's to a vector, to weights.
 /// # Safety
 /// There must be `count` vectors of scores, rounded up to a multiple of 4.
+#[inline(never)]
 pub(super) unsafe fn weigh_four(
     scores: *mut f32,
     count: usize,
@@ -142,14 +171,15 @@ pub(super) unsafe fn weigh_four(
             greatest = greatest.max(unsafe { V::load_f32(scores.add(key * LANES)) });
         }
     } else {
+        if softcap != 0.0 {
+            // SAFETY: the caller's.
+            unsafe { cap(scores, count, softcap) };
+        }
         for key in 0..count {
             // SAFETY: the caller's.
             unsafe {
                 let at = scores.add(key * LANES);
                 let mut score = V::load_f32(at);
-                if softcap != 0.0 {
-                    score = cap(score, softcap);
-                }
                 if sloped {
                     score = slopes.madd(V::splat(key as f32).add(distances), score);
                 }
@@ -176,9 +206,19 @@ pub(super) unsafe fn weigh_four(
     state.total = state.total.add(a.add(c).add(b.add(d)));
 }
 
-#[inline(always)]
-fn cap(score: V, softcap: f32) -> V {
-    tanh(score.mul(V::splat(1.0 / softcap))).mul(V::splat(softcap))
+/// Caps `vectors` of scores.
+/// # Safety
+/// They must be there.
+#[inline(never)] // Few models have it
+unsafe fn cap(scores: *mut f32, vectors: usize, softcap: f32) {
+    for i in 0..vectors {
+        // SAFETY: the caller's.
+        unsafe {
+            let at = scores.add(i * LANES);
+            let score = tanh(V::load_f32(at).mul(V::splat(1.0 / softcap)));
+            score.mul(V::splat(softcap)).store_f32(at);
+        }
+    }
 }
 
 /// The score where `first <= key < end`, else minus infinity.

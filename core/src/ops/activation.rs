@@ -45,10 +45,18 @@ macro_rules! dispatch {
             Kind::Tanh => dispatch!(@ tanh, $f => $body),
         }
     };
-    (@ $function:expr, $f:ident => $body:expr) => {{
-        let $f = $function;
-        $body
-    }};
+    (@ $function:expr, $f:ident => $body:expr) => {
+        apart(move || {
+            let $f = $function;
+            $body
+        })
+    };
+}
+
+/// Calls it as a function of its own: V8 compiles the kinds that are used, and not all of them at once.
+#[inline(never)]
+fn apart<R>(run: impl FnOnce() -> R) -> R {
+    run()
 }
 
 struct Activation {
