@@ -52,6 +52,7 @@ pub(super) fn interleaved_bytes(m: usize, k: usize) -> usize {
 /// Writes the tokens that go through tiles four and four together, `[column][4 tokens]`.
 /// # Safety
 /// `to` must have room for [`interleaved_bytes`].
+#[inline(never)]
 pub(super) unsafe fn interleave(x: &Activations, m: usize, to: *mut f32) {
     let (k, whole) = (x.k, x.k / LANES * LANES);
     for token in (0..m - singles(m)).step_by(FOUR) {
@@ -75,6 +76,7 @@ pub(super) unsafe fn interleave(x: &Activations, m: usize, to: *mut f32) {
 /// The rows of one group for all tokens; `scratch` begins with the tokens interleaved.
 /// # Safety
 /// As [`super::linear`].
+#[inline(never)]
 pub(super) unsafe fn group(
     weight: &PackedWeight,
     group: usize,
