@@ -11,7 +11,10 @@ import { PAGE_SIZE } from "../nn/decoder.ts";
  * What happens when the context is full: `"error"` fails, `"slide"` drops as few of the oldest pages as will do, and
  * `"shift"` half of them, so that it happens seldom. Both keep the first tokens.
  */
-export type ContextPolicy = "error" | "slide" | "shift";
+export type ContextPolicy = typeof CONTEXT_POLICIES[number];
+
+/** All of them. */
+export const CONTEXT_POLICIES = ["error", "slide", "shift"] as const;
 
 /** Options of what happens when the context is full. */
 export interface ContextOptions {
@@ -83,7 +86,7 @@ export function checkContext(
   positions: PositionKind,
   max: number,
 ): void {
-  if (!["error", "slide", "shift"].includes(contextFull)) {
+  if (!CONTEXT_POLICIES.includes(contextFull)) {
     throw new InvalidArgumentError(`contextFull must be "error", "slide" or "shift", not ${contextFull}`);
   }
   if (!Number.isInteger(keep) || keep < 0) {

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { MockRunner } from "../../tests/support/mock_runner.ts";
+import { VisibleTokens } from "../../tests/support/visible_tokens.ts";
 import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts";
 import { PAGE_SIZE } from "../nn/decoder.ts";
 import type { ContextOptions } from "./context.ts";
@@ -20,25 +21,19 @@ function prompt(seed: number, length: number): number[] {
   return Array.from({ length }, (_, i) => (seed * 13 + i * 7) % VOCABULARY);
 }
 
-/** What the model says when nobody else is there, worked out without pages. */
+/** What the model says when nobody else is there. */
 function alone(
   promptIds: readonly number[],
   maxTokens: number,
   max: number,
   context: ContextOptions,
 ): number[] {
-  const { contextFull, keep = 4 } = context;
-  const first = Math.ceil(keep / PAGE_SIZE) * PAGE_SIZE;
-  const pages = Math.ceil(max / PAGE_SIZE) - first / PAGE_SIZE - 1;
-  const leave = (contextFull === "shift" ? Math.max(Math.floor(pages / 2), 1) : 1) * PAGE_SIZE;
-  const [visible, ids]: [number[], number[]] = [[...promptIds], []];
-  while (ids.length < maxTokens) {
-    const token = next(visible);
-    ids.push(token);
-    if (visible.length === max) visible.splice(first, leave);
+  const visible = new VisibleTokens(promptIds, max, context);
+  return Array.from({ length: maxTokens }, () => {
+    const token = next(visible.tokens);
     visible.push(token);
-  }
-  return ids;
+    return token;
+  });
 }
 
 function request(promptIds: readonly number[], maxTokens: number, context: ContextOptions): TokenRequest {
