@@ -22,6 +22,7 @@ export {
   Generation,
   type GenerationStats,
 } from "./src/generate/generation.ts";
+export type { ContextOptions, ContextPolicy } from "./src/generate/context.ts";
 export type { EmbedInput, EmbedOptions, RankedDocument } from "./src/generate/embed.ts";
 export type { EncoderInput } from "./src/generate/encoder.ts";
 export type { EngineUsage } from "./src/generate/engine.ts";

@@ -20,7 +20,7 @@ export interface BatchRequest {
   readonly options: GenerateOptions;
 }
 
-type Kind = "number" | "boolean" | "texts";
+type Kind = "number" | "boolean" | "text" | "texts";
 
 /** Options by their names in a line: what the library calls them, and of which kind they are. */
 const OPTIONS: Readonly<Record<string, readonly [keyof GenerationOptions, Kind]>> = {
@@ -33,6 +33,8 @@ const OPTIONS: Readonly<Record<string, readonly [keyof GenerationOptions, Kind]>
   seed: ["seed", "number"],
   stop: ["stop", "texts"],
   ignore_eos: ["ignoreEos", "boolean"],
+  context_full: ["contextFull", "text"],
+  keep: ["keep", "number"],
 };
 const PROMPTS = ["prompt", "prompt_ids", "messages"];
 
@@ -106,6 +108,7 @@ function optionsOf(line: Record<string, unknown>, defaults: GenerationOptions): 
 const KINDS: Readonly<Record<Kind, { readonly name: string; is(value: unknown): boolean }>> = {
   number: { name: "a number", is: (value) => typeof value === "number" },
   boolean: { name: "true or false", is: (value) => typeof value === "boolean" },
+  text: { name: "a text", is: (value) => typeof value === "string" },
   texts: {
     name: "a text or a list of texts",
     is: (value) =>

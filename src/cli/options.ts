@@ -4,6 +4,7 @@
  * @module
  */
 import { BACKEND_NAMES, type BackendChoice } from "../backends/select.ts";
+import { CONTEXT_POLICIES, type ContextOptions } from "../generate/context.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import { Option } from "./option.ts";
 import { samplingOptions } from "./sampling_options.ts";
@@ -40,7 +41,7 @@ export interface ModelOptions extends CommonOptions {
 }
 
 /** Options that say how tokens are chosen and when to stop. */
-export interface GenerationOptions extends SamplingOptions {
+export interface GenerationOptions extends SamplingOptions, ContextOptions {
   /** The most tokens to generate. */
   maxTokens?: number;
   /** Go on after the end of the text. */
@@ -92,6 +93,16 @@ export function profileOptions(): Option[] {
 export function generationOptions(): Option[] {
   return [
     new Option("--max-tokens <n>", "the most tokens to generate; default: 256").argParser(whole(0)),
+    new Option(
+      "--context-full <how>",
+      "when the context is full: fail, drop the oldest tokens, or half of all; default: error",
+    )
+      .choices(
+        CONTEXT_POLICIES,
+      ),
+    new Option("--keep <n>", "first tokens that --context-full never drops; default: 4").argParser(
+      whole(0),
+    ),
     new Option("--ignore-eos", "go on after the end of the text"),
     new Option("--stop <text>", "end at this text, which is not printed; may be repeated").argParser(texts),
     ...samplingOptions(),

@@ -40,6 +40,8 @@ export async function run(
   await using model = opened;
   const generation = model.generate(await asModelPrompt(model, given, options.system), {
     maxTokens: options.maxTokens,
+    contextFull: options.contextFull,
+    keep: options.keep,
     ignoreEos: options.ignoreEos,
     stop: options.stop,
     ...chosenSampling(options),

@@ -11,22 +11,25 @@ import { PAGE_SIZE } from "../nn/decoder.ts";
  * What happens when the context is full: `"error"` fails, `"slide"` drops as few of the oldest pages as will do, and
  * `"shift"` half of them, so that it happens seldom. Both keep the first tokens.
  */
-export type ContextPolicy = "error" | "slide" | "shift";
+export type ContextPolicy = typeof CONTEXT_POLICIES[number];
+
+/** All of them. */
+export const CONTEXT_POLICIES = ["error", "slide", "shift"] as const;
 
 /** Options of what happens when the context is full. */
 export interface ContextOptions {
   /** What happens. Default: `"error"`. */
-  readonly onFull?: ContextPolicy;
+  readonly contextFull?: ContextPolicy;
   /**
    * First tokens that stay, rounded up to whole pages: attention rests on them whatever they say (Xiao et al.,
    * "Efficient Streaming Language Models with Attention Sinks", 2023). Default: 4.
    */
-  readonly keepFirst?: number;
+  readonly keep?: number;
 }
 
 /**
- * How a model knows where a token stands: by turning keys, by the distance of a key in the page table, or by something
- * that was added to the token before anything was computed, and that cannot be changed any more.
+ * How a model knows where a token stands: by turning keys, by the distance of a key in the page table (ALiBi, and
+ * relative biases), or by something that was added to the token before anything was computed, and that cannot be changed any more.
  */
 export type PositionKind = "rotary" | "alibi" | "learned";
 
@@ -67,24 +70,38 @@ export interface ContextPlan {
   readonly length: number;
 }
 
+/** Whether a sequence of these options goes on when its context is full. */
+export function outlivesContext({ contextFull = "error" }: ContextOptions = {}): boolean {
+  return contextFull !== "error";
+}
+
 /**
- * Checks what a model can do when its context is full.
+ * Checks what a model can do when its context, of `max` tokens, is full.
  *
- * @throws {InvalidArgumentError} where an option is out of range or the model's positions cannot be moved.
+ * @throws {InvalidArgumentError} where an option is out of range, the model's positions cannot be moved, or what stays
+ * leaves no room.
  */
 export function checkContext(
-  { onFull = "error", keepFirst = 4 }: ContextOptions,
+  { contextFull = "error", keep = 4 }: ContextOptions,
   positions: PositionKind,
+  max: number,
 ): void {
-  if (!["error", "slide", "shift"].includes(onFull)) {
-    throw new InvalidArgumentError(`onFull must be "error", "slide" or "shift", not ${onFull}`);
+  if (!CONTEXT_POLICIES.includes(contextFull)) {
+    throw new InvalidArgumentError(`contextFull must be "error", "slide" or "shift", not ${contextFull}`);
   }
-  if (!Number.isInteger(keepFirst) || keepFirst < 0) {
-    throw new InvalidArgumentError(`keepFirst must be a whole number of at least 0, not ${keepFirst}`);
+  if (!Number.isInteger(keep) || keep < 0) {
+    throw new InvalidArgumentError(`keep must be a whole number of at least 0, not ${keep}`);
   }
-  if (onFull !== "error" && positions === "learned") {
+  if (contextFull !== "error" && positions === "learned") {
     throw new InvalidArgumentError(
-      `this model learned its positions, which cannot be moved; leave onFull at "error" and start a new text instead`,
+      `this model learned its positions, which cannot be moved; leave contextFull at "error" and start a new text instead`,
+    );
+  }
+  const least = (Math.ceil(keep / PAGE_SIZE) + 1) * PAGE_SIZE + 1;
+  if (contextFull !== "error" && max < least) {
+    throw new InvalidArgumentError(
+      `to ${contextFull} and keep ${keep} tokens needs a context of at least ${least} tokens, not ${max}; ` +
+        "load a longer one or keep fewer",
     );
   }
 }
@@ -98,31 +115,31 @@ export function planContext(
   sequence: PageList,
   wanted: number,
   max: number,
-  { onFull = "error", keepFirst = 4 }: ContextOptions,
+  { contextFull = "error", keep = 4 }: ContextOptions,
   positions: PositionKind,
 ): ContextPlan | undefined {
   const { pages, length, isShared } = sequence;
   const excess = length + wanted - max;
   if (excess <= 0) return undefined;
-  const first = Math.ceil(keepFirst / PAGE_SIZE);
+  const first = Math.ceil(keep / PAGE_SIZE);
   const needed = Math.ceil(excess / PAGE_SIZE);
   // The last page stays: without the latest tokens the text would begin anew.
   const most = Math.ceil(length / PAGE_SIZE) - first - 1;
-  if (onFull === "error" || needed > most) {
+  if (contextFull === "error" || needed > most) {
     throw new SequenceLengthExceededError({ max, actual: length + wanted });
   }
-  const count = onFull === "shift" ? Math.max(needed, Math.floor(most / 2)) : needed;
+  const count = contextFull === "shift" ? Math.max(needed, Math.floor(most / 2)) : needed;
   const moved = count * PAGE_SIZE;
   const ropeShift = positions === "rotary" ? -moved : 0;
-  const keep = (page: number, shift: number): KeptPage => ({
+  const kept = (page: number, shift: number): KeptPage => ({
     page,
     ropeShift: shift,
     copy: shift !== 0 && isShared(page),
   });
   return {
     kept: [
-      ...pages.slice(0, first).map((page) => keep(page, 0)),
-      ...pages.slice(first + count).map((page) => keep(page, ropeShift)),
+      ...pages.slice(0, first).map((page) => kept(page, 0)),
+      ...pages.slice(first + count).map((page) => kept(page, ropeShift)),
     ],
     dropped: pages.slice(first, first + count),
     from: first * PAGE_SIZE,

@@ -62,19 +62,19 @@ class Cache {
 
 const sizes = fc.record({
   max: fc.integer({ min: 4 * PAGE_SIZE, max: 9 * PAGE_SIZE }),
-  keepFirst: fc.integer({ min: 0, max: PAGE_SIZE + 5 }),
+  keep: fc.integer({ min: 0, max: PAGE_SIZE + 5 }),
   step: fc.integer({ min: 1, max: PAGE_SIZE }),
 });
 
-for (const onFull of ["slide", "shift"] as const) {
-  Deno.test(`${onFull}: over four contexts the first and the latest stay, and positions are indices`, () => {
+for (const contextFull of ["slide", "shift"] as const) {
+  Deno.test(`${contextFull}: over four contexts the first and the latest stay, and positions are indices`, () => {
     fc.assert(
-      fc.property(sizes, ({ max, keepFirst, step }) => {
+      fc.property(sizes, ({ max, keep, step }) => {
         const cache = new Cache();
-        const first = Math.ceil(keepFirst / PAGE_SIZE) * PAGE_SIZE;
+        const first = Math.ceil(keep / PAGE_SIZE) * PAGE_SIZE;
         let [text, plans] = [0, 0];
         while (text < 4 * max) {
-          if (cache.makeRoom(step, max, { onFull, keepFirst }, "rotary") > 0) plans++;
+          if (cache.makeRoom(step, max, { contextFull, keep }, "rotary") > 0) plans++;
           for (let i = 0; i < step; i++) cache.append(text++);
           assert(cache.length <= max);
           const keys = cache.keys();
@@ -86,10 +86,10 @@ for (const onFull of ["slide", "shift"] as const) {
           ];
           assertEquals(keys.map((key) => key.text), expected);
           // A window is as wide as whole pages allow.
-          if (onFull === "slide" && text > max) assert(cache.length > max - PAGE_SIZE - step);
+          if (contextFull === "slide" && text > max) assert(cache.length > max - PAGE_SIZE - step);
         }
         const pages = Math.floor(max / PAGE_SIZE) - first / PAGE_SIZE;
-        if (onFull === "shift") assert(plans <= 3 * max / (Math.floor((pages - 1) / 2) * PAGE_SIZE) + 2);
+        if (contextFull === "shift") assert(plans <= 3 * max / (Math.floor((pages - 1) / 2) * PAGE_SIZE) + 2);
       }),
       { numRuns: 60 },
     );
@@ -101,7 +101,7 @@ Deno.test("a page that others have is copied where it is turned, and only there"
   for (let text = 0; text < 4 * PAGE_SIZE; text++) cache.append(text);
   cache.table.forEach((page) => cache.shared.add(page));
   const before = cache.table;
-  cache.makeRoom(1, 4 * PAGE_SIZE, { onFull: "slide" }, "rotary");
+  cache.makeRoom(1, 4 * PAGE_SIZE, { contextFull: "slide" }, "rotary");
   assertEquals(cache.table[0], before[0]);
   assert(!before.includes(cache.table[1]) && !before.includes(cache.table[2]));
   assertEquals(cache.pages.get(before[2])?.[0], { text: 2 * PAGE_SIZE, position: 2 * PAGE_SIZE });
@@ -112,7 +112,7 @@ Deno.test("distances of ALiBi are those of the page table: nothing is turned or 
     { pages: [5, 6, 7, 8], length: 4 * PAGE_SIZE, isShared: () => true },
     1,
     4 * PAGE_SIZE,
-    { onFull: "slide" },
+    { contextFull: "slide" },
     "alibi",
   );
   assertEquals(plan?.kept, [5, 7, 8].map((page) => ({ page, ropeShift: 0, copy: false })));
@@ -123,23 +123,25 @@ Deno.test("nothing happens while there is room, and nothing can where all must s
   const sequence = { pages: [0, 1, 2], length: 2 * PAGE_SIZE + 9, isShared: () => false };
   const plan = (wanted: number, options: ContextOptions) => () =>
     planContext(sequence, wanted, 3 * PAGE_SIZE, options, "rotary");
-  assertEquals(plan(PAGE_SIZE - 9, { onFull: "shift" })(), undefined);
+  assertEquals(plan(PAGE_SIZE - 9, { contextFull: "shift" })(), undefined);
   assertThrows(plan(PAGE_SIZE, {}), SequenceLengthExceededError);
-  assertThrows(plan(PAGE_SIZE, { onFull: "slide", keepFirst: PAGE_SIZE + 1 }), SequenceLengthExceededError);
-  assertThrows(plan(3 * PAGE_SIZE, { onFull: "slide" }), SequenceLengthExceededError);
-  assertEquals(plan(PAGE_SIZE, { onFull: "slide" })()?.kept.map(({ page }) => page), [0, 2]);
+  assertThrows(plan(PAGE_SIZE, { contextFull: "slide", keep: PAGE_SIZE + 1 }), SequenceLengthExceededError);
+  assertThrows(plan(3 * PAGE_SIZE, { contextFull: "slide" }), SequenceLengthExceededError);
+  assertEquals(plan(PAGE_SIZE, { contextFull: "slide" })()?.kept.map(({ page }) => page), [0, 2]);
 });
 
 Deno.test("options that make no sense, or that a model cannot do, are refused", () => {
-  checkContext({ onFull: "error" }, "learned");
-  checkContext({ onFull: "slide", keepFirst: 0 }, "alibi");
+  checkContext({ contextFull: "error" }, "learned", 1);
+  checkContext({ contextFull: "slide", keep: 0 }, "alibi", PAGE_SIZE + 1);
+  checkContext({ contextFull: "shift" }, "rotary", 2 * PAGE_SIZE + 1);
   const wrong: [ContextOptions, PositionKind, string][] = [
-    [{ onFull: "slide" }, "learned", "learned its positions"],
-    [{ keepFirst: -1 }, "rotary", "keepFirst"],
-    [{ keepFirst: 1.5 }, "rotary", "keepFirst"],
-    [{ onFull: "wrap" as "slide" }, "rotary", "onFull"],
+    [{ contextFull: "slide" }, "learned", "learned its positions"],
+    [{ contextFull: "slide", keep: 1 }, "rotary", "at least 65 tokens, not 64"],
+    [{ keep: -1 }, "rotary", "keep"],
+    [{ keep: 1.5 }, "rotary", "keep"],
+    [{ contextFull: "wrap" as "slide" }, "rotary", "contextFull"],
   ];
   for (const [options, positions, says] of wrong) {
-    assertThrows(() => checkContext(options, positions), InvalidArgumentError, says);
+    assertThrows(() => checkContext(options, positions, 2 * PAGE_SIZE), InvalidArgumentError, says);
   }
 });

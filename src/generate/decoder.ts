@@ -7,9 +7,11 @@ import type { Backend, Buffer, WeightHandle } from "../backends/backend.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import type { Architecture } from "../models/architecture.ts";
 import type { DecoderConfig } from "../models/config.ts";
-import { cacheName, PAGE_SIZE } from "../nn/decoder.ts";
+import { type CacheConfig, cacheName, PAGE_SIZE } from "../nn/decoder.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import type { Profile } from "../trace/profile.ts";
+import type { PositionKind } from "./context.ts";
+import { ContextShift } from "./context_shift.ts";
 import type { CrossCache } from "./cross_cache.ts";
 import { DecoderStage } from "./decoder_stage.ts";
 import { PagePool, pagesFor, type Sequence } from "./pages.ts";
@@ -57,10 +59,17 @@ function pageBytes(config: DecoderConfig, dtype: "f32" | "f16"): number {
   return PAGE_SIZE * config.kvHeads * config.headDim * DTYPES[dtype].blockBytes;
 }
 
+/** How the tokens of a model know where they stand. */
+function positionKind({ config, weights }: Pick<DecoderParts, "config" | "weights">): PositionKind {
+  if (weights.has("positions.weight")) return "learned";
+  return config.rope ? "rotary" : "alibi";
+}
+
 /** A model on a backend, ready to run. */
 export class Decoder implements StepRunner {
   readonly capacity: StepCapacity;
   readonly pool: PagePool;
+  readonly context: ContextShift;
   readonly #parts: DecoderParts;
   readonly #states = new Map<string, Buffer>();
   readonly #stages: DecoderStage[] = [];
@@ -74,6 +83,13 @@ export class Decoder implements StepRunner {
     const outputs = this.#sizes[this.#sizes.length - 1];
     this.capacity = { rows: PREFILL_ROWS, mixedRows: MIXED_ROWS, sequences: maxSequences, outputs };
     this.pool = new PagePool(pagesFor(parts.cacheTokens));
+    this.context = new ContextShift({
+      ...parts,
+      positions: positionKind(parts),
+      cache: this.#cache(maxSequences),
+      pageBytes: pageBytes(parts.config, parts.cacheDType),
+      states: this.#states,
+    });
   }
 
   /** Allocates the cache and compiles the Program for one sequence. */
@@ -139,6 +155,7 @@ export class Decoder implements StepRunner {
   /** Frees the cache and the Programs; weights stay with their owner. */
   [Symbol.dispose](): void {
     this.#closed = true;
+    this.context[Symbol.dispose]();
     for (const stage of this.#stages) stage[Symbol.dispose]();
     for (const buffer of this.#states.values()) this.#parts.backend.free(buffer);
     this.#stages.length = 0;
@@ -150,15 +167,19 @@ export class Decoder implements StepRunner {
     return this.#stages.find(({ shape }) => shape.cache.sequences >= sequences && shape.outputs >= outputs);
   }
 
-  async #compile(size: number): Promise<void> {
+  #cache(sequences: number): CacheConfig {
     const { contextLength, cacheDType, cross } = this.#parts;
-    const cache = {
+    return {
       pages: this.pool.size,
       maxPages: pagesFor(contextLength),
-      sequences: Math.min(size, this.capacity.sequences),
+      sequences,
       dtype: cacheDType,
       ...(cross ? { cross: cross.shape } : {}),
     };
+  }
+
+  async #compile(size: number): Promise<void> {
+    const cache = this.#cache(Math.min(size, this.capacity.sequences));
     const shape = { rows: PREFILL_ROWS, outputs: size, cache };
     this.#stages.push(await DecoderStage.create(this.#parts, shape, this.#states));
     this.#stages.sort((a, b) => a.shape.outputs - b.shape.outputs);

@@ -10,6 +10,7 @@ import {
   SequenceLengthExceededError,
 } from "../errors.ts";
 import { PAGE_SIZE } from "../nn/decoder.ts";
+import { makeRoom } from "./make_room.ts";
 import { Member } from "./member.ts";
 import { nextTask, nextTurn } from "./next_task.ts";
 import { Sequence } from "./pages.ts";
@@ -165,32 +166,39 @@ export class Engine {
   }
 
   #plan(): StepPlan<Member> {
-    const { contextLength, capacity, pool } = this.runner;
-    for (const member of this.#members) {
-      const actual = member.task.tokens.length;
-      if (actual > contextLength && member.wants !== "no") {
-        fail(member, new SequenceLengthExceededError({ max: contextLength, actual }));
-      }
-    }
+    const { capacity, pool } = this.runner;
+    for (const member of [...this.#members]) if (member.wants !== "no") this.#makeRoom(member);
     const plan = planStep([...this.#members], capacity, pool.free);
     // Who begins may find pages: then there is less to do, and other pages are free than was thought.
     const found = plan.entries.filter(({ candidate }) => candidate.cached === 0 && this.#adopt(candidate));
     return found.length > 0 ? planStep([...this.#members], capacity, pool.free) : plan;
   }
 
+  /** Makes room where a context is full. Who would have to change pages of others, and cannot copy them, begins anew. */
+  #makeRoom(member: Member): void {
+    try {
+      if (makeRoom(member, this.runner)) return;
+      member.alone = true;
+      this.#release(member);
+    } catch (error) {
+      fail(member, error);
+    }
+  }
+
   /** Lets a sequence begin with pages of earlier ones; whether there are any. */
   #adopt(member: Member): boolean {
     const { task, sequence } = member;
-    if (!task.sharesPrefix) return false;
+    if (!task.sharesPrefix || member.alone) return false;
     sequence.adopt(this.#prefixes.find(task.tokens, task.firstOutput));
     if (member.computed === 0) member.reused = sequence.length;
     return sequence.length > 0;
   }
 
   /** Takes a sequence's pages away; what is in them may be of use to others, or to itself. */
-  #release({ task, sequence }: Member): void {
-    if (task.sharesPrefix) this.#prefixes.add(task.tokens, sequence.pages, sequence.length);
-    sequence.clear();
+  #release(member: Member): void {
+    const { task, sequence, intact } = member;
+    if (task.sharesPrefix) this.#prefixes.add(task.tokens, sequence.pages, intact);
+    member.clear();
   }
 
   async #step(planned: readonly PlannedEntry<Member>[]): Promise<void> {
@@ -239,8 +247,9 @@ function fail(member: Member, error: unknown): void {
   member.task.fail(error);
 }
 
-function toEntry({ task, sequence }: Member, count: number): StepEntry {
-  const start = sequence.length;
+function toEntry({ task, sequence, skipped }: Member, count: number): StepEntry {
+  // Of the task's tokens. Those that have left the context come before all that are to be computed.
+  const start = sequence.length + skipped;
   const tokens = task.tokens.slice(start, start + count);
   const outputs = Math.max(start + count - Math.max(start, task.firstOutput), 0);
   return { sequence, tokens, outputs, logits: task.needsLogits };

@@ -7,14 +7,16 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { TokenLogprob } from "../sampling/logprobs.ts";
 import { Sampler, type SamplingOptions } from "../sampling/sampler.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type ContextOptions, outlivesContext } from "./context.ts";
 import type { CrossPart } from "./cross_cache.ts";
 import type { Engine } from "./engine.ts";
+import { checkContextOptions } from "./make_room.ts";
 import { StopMatcher } from "./stop.ts";
 import { TokenStream } from "./token_stream.ts";
 
 /** Options of one generation. */
-export interface GenerateOptions extends SamplingOptions {
-  /** The most tokens to generate. Default: 256, or what is left of the context. */
+export interface GenerateOptions extends SamplingOptions, ContextOptions {
+  /** The most tokens to generate. Default: 256, or what is left of the context where that is less and `contextFull` is `"error"`. */
   maxTokens?: number;
   /** Text that ends the generation; it is not part of the result. */
   stop?: string | readonly string[];
@@ -38,7 +40,10 @@ export interface Chunk {
   readonly topLogprobs?: readonly TokenLogprob[];
 }
 
-/** Why a generation ended: a stop token or string, the token limit, or the caller. A full context is an error. */
+/**
+ * Why a generation ended: a stop token or string, the token limit, or the caller. A full context is an error, where
+ * `contextFull` does not say otherwise.
+ */
 export type FinishReason = "stop" | "length" | "abort";
 
 /** What is known of a generation when it has ended. */
@@ -110,6 +115,7 @@ export class Generation implements AsyncIterable<Chunk> {
     if (typeof logprobs === "number" && (!Number.isInteger(logprobs) || logprobs < 0)) {
       throw new InvalidArgumentError(`logprobs must be a whole number of at least 0, not ${logprobs}`);
     }
+    checkContextOptions(source.engine.runner, options);
     this.#source = source;
     this.#prompt = prompt;
     this.#options = options;
@@ -176,7 +182,8 @@ export class Generation implements AsyncIterable<Chunk> {
     const promptIds = await this.#encode(tokenizer);
     const startIds = encoder?.startIds ?? promptIds;
     // The last token is never fed back, so the context may be one token shorter than the whole text.
-    const room = Math.max(engine.runner.contextLength - startIds.length + 1, 0);
+    const outlives = outlivesContext(this.#options);
+    const room = outlives ? Infinity : Math.max(engine.runner.contextLength - startIds.length + 1, 0);
     const maxTokens = this.#options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room);
     const stop = this.#options.stop ?? [];
     const matcher = new StopMatcher(typeof stop === "string" ? [stop] : stop);
@@ -184,6 +191,7 @@ export class Generation implements AsyncIterable<Chunk> {
     const decoder = tokenizer?.stream({ continuation: encoder === undefined });
     const ids: number[] = [];
     let finishReason: FinishReason = "abort";
+    if (outlives) await engine.runner.context?.prepare();
     const prefillStart = performance.now();
     const cross = await encoder?.read(promptIds);
     using stream = new TokenStream(engine, {
@@ -193,6 +201,7 @@ export class Generation implements AsyncIterable<Chunk> {
       eosIds,
       sampler: this.#sampler,
       logprobs,
+      context: this.#options,
       signal,
     });
     try {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type ContextPlan, outlivesContext } from "./context.ts";
 import type { Sequence } from "./pages.ts";
 import type { Candidate } from "./policy.ts";
 import type { Membership, Task, Want } from "./task.ts";
@@ -20,6 +21,10 @@ export class Member implements Candidate, Membership {
   reused = 0;
   /** Whether it has left. */
   gone = false;
+  /** Whether it must not begin with pages of others, because there was no room for copies of them. */
+  alone = false;
+  /** Tokens that left the full context: where they stood, and how many they are. */
+  #gap?: { readonly from: number; readonly count: number };
   readonly #release: (member: Member) => void;
 
   /** A task that has just come. */
@@ -42,14 +47,37 @@ export class Member implements Candidate, Membership {
     this.#release(this);
   }
 
+  /** Gives its pages back. */
+  clear(): void {
+    this.sequence.clear();
+    this.#gap = undefined;
+  }
+
+  /** Notes which tokens have left the context. */
+  skip({ from, to }: ContextPlan): void {
+    this.#gap = { from, count: this.skipped + to - from };
+  }
+
+  /** How many of the task's tokens have left the context. */
+  get skipped(): number {
+    return this.#gap?.count ?? 0;
+  }
+  /** Tokens at the beginning whose keys and values are as if nothing had left. */
+  get intact(): number {
+    return this.#gap?.from ?? this.sequence.length;
+  }
+
   get cached(): number {
     return this.sequence.length;
   }
   get pending(): number {
-    return this.task.tokens.length - this.sequence.length;
+    const length = this.task.tokens.length - this.skipped;
+    // Up to where room will be made, not beyond.
+    const end = outlivesContext(this.task.context) ? Math.min(length, this.sequence.maxLength) : length;
+    return end - this.sequence.length;
   }
   get silent(): number {
-    return Math.max(this.task.firstOutput - this.sequence.length, 0);
+    return Math.max(this.task.firstOutput - this.skipped - this.sequence.length, 0);
   }
   get wants(): Want {
     return this.task.wants;

@@ -5,6 +5,7 @@
  */
 import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts";
 import { PAGE_SIZE } from "../nn/decoder.ts";
+import type { ContextPlan } from "./context.ts";
 import type { CrossPart } from "./cross_cache.ts";
 
 /** Pages that hold this many tokens. */
@@ -81,6 +82,11 @@ export class PagePool {
     return this.#holders[page] > 0;
   }
 
+  /** Whether a second sequence holds a page, or it is kept for later: it must stay as it is. */
+  shared(page: number): boolean {
+    return this.#holders[page] > 1 || this.#kept[page] === 1;
+  }
+
   /** How many of these pages come free when one holder gives them back. */
   sole(pages: readonly number[]): number {
     let count = 0;
@@ -92,7 +98,8 @@ export class PagePool {
 /** A sequence: how many tokens it has in the cache, and the pages that hold them. */
 export class Sequence {
   readonly #pool: PagePool;
-  readonly #maxLength: number;
+  /** The most tokens. */
+  readonly maxLength: number;
   #pages: number[] = [];
   #length = 0;
   /** What the encoder has read, in encoder–decoders; its owner frees it. */
@@ -101,7 +108,7 @@ export class Sequence {
   /** An empty sequence of at most `maxLength` tokens. */
   constructor(pool: PagePool, maxLength: number, cross?: CrossPart) {
     this.#pool = pool;
-    this.#maxLength = maxLength;
+    this.maxLength = maxLength;
     this.cross = cross;
   }
 
@@ -126,9 +133,9 @@ export class Sequence {
   reserve(count: number): void {
     const length = this.#length + count;
     const wanted = pagesFor(length) - this.#pages.length;
-    if (length > this.#maxLength || wanted > this.#pool.free) {
+    if (length > this.maxLength || wanted > this.#pool.free) {
       const reachable = (this.#pages.length + this.#pool.free) * PAGE_SIZE;
-      throw new SequenceLengthExceededError({ max: Math.min(this.#maxLength, reachable), actual: length });
+      throw new SequenceLengthExceededError({ max: Math.min(this.maxLength, reachable), actual: length });
     }
     for (let i = 0; i < wanted; i++) {
       const page = this.#pool.take();
@@ -164,7 +171,7 @@ export class Sequence {
    */
   fork(copyPage: (from: number, to: number) => void): Sequence {
     const full = Math.floor(this.#length / PAGE_SIZE);
-    const fork = new Sequence(this.#pool, this.#maxLength, this.cross);
+    const fork = new Sequence(this.#pool, this.maxLength, this.cross);
     fork.#pages = this.#pages.slice(0, full);
     fork.#length = full * PAGE_SIZE;
     this.#pool.share(fork.#pages);
@@ -179,6 +186,30 @@ export class Sequence {
     copyPage(this.#pages[full], fork.#pages[full]);
     fork.advance(rest);
     return fork;
+  }
+
+  /**
+   * Becomes what a plan leaves of it; pages that must not be changed are copied.
+   *
+   * @returns Whether there were pages for the copies; if not, it stays as it was.
+   */
+  retain(
+    { kept, dropped, length }: ContextPlan,
+    copyPage: (from: number, to: number) => void,
+  ): boolean {
+    const pool = this.#pool;
+    const copies = kept.filter(({ copy }) => copy).length;
+    if (copies > pool.free + pool.sole(dropped)) return false;
+    pool.give(dropped);
+    this.#pages = kept.map(({ page, copy }) => {
+      const own = copy ? pool.take() : undefined;
+      if (own === undefined) return page;
+      copyPage(page, own);
+      pool.give([page]);
+      return own;
+    });
+    this.#length = length;
+    return true;
   }
 
   /** Forgets all tokens and gives the pages back. */

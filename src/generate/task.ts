@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ContextOptions, ContextPlan, PositionKind } from "./context.ts";
 import type { CrossPart } from "./cross_cache.ts";
 import type { PagePool, Sequence } from "./pages.ts";
 
@@ -28,6 +29,8 @@ export interface Task {
   readonly needsLogits: boolean;
   /** What the encoder has read, in encoder–decoders. */
   readonly cross?: CrossPart;
+  /** What happens when the context is full. Default: it fails. */
+  readonly context?: ContextOptions;
   /** Whether it may begin with pages of tasks that began alike, and leave its own to others. */
   readonly sharesPrefix: boolean;
   /** Whether it wants to be in the next step. */
@@ -74,6 +77,26 @@ export interface StepCapacity {
   readonly outputs: number;
 }
 
+/** Makes room in sequences whose context is full. */
+export interface ContextRunner {
+  /** How tokens know where they stand. */
+  readonly positions: PositionKind;
+  /**
+   * Checks that the backend can do it.
+   *
+   * @throws {UnsupportedOpError} where it cannot.
+   */
+  check(): void;
+  /** Gets ready; to be awaited before the first `apply`. */
+  prepare(): Promise<void>;
+  /**
+   * Makes of a sequence what a plan says, after the steps so far and before the next.
+   *
+   * @returns Whether there were pages for what must be copied; if not, the sequence stays as it was.
+   */
+  apply(sequence: Sequence, plan: ContextPlan): boolean;
+}
+
 /** Computes steps. */
 export interface StepRunner {
   /** The most of one step. */
@@ -84,6 +107,8 @@ export interface StepRunner {
   readonly vocabSize: number;
   /** The pages of all sequences. */
   readonly pool: PagePool;
+  /** What makes room where a context is full; without it that is always an error. */
+  readonly context?: ContextRunner;
   /** Gets ready for steps of so many sequences and outputs; nothing where it is. */
   prepare(sequences: number, outputs: number): Promise<void> | undefined;
   /**

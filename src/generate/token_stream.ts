@@ -5,6 +5,7 @@
  */
 import { Logprobs, type TokenLogprob } from "../sampling/logprobs.ts";
 import type { Sampler } from "../sampling/sampler.ts";
+import type { ContextOptions } from "./context.ts";
 import type { CrossPart } from "./cross_cache.ts";
 import type { Engine } from "./engine.ts";
 import type { Membership, RowOutput, Task, Want } from "./task.ts";
@@ -26,6 +27,8 @@ export interface TokenRequest {
   readonly sampler: Pick<Sampler, "greedy" | "next">;
   /** Whether each token comes with its log-probability; a number asks for that many of the likeliest too. */
   readonly logprobs: boolean | number;
+  /** What happens when the context is full. Default: it fails. */
+  readonly context?: ContextOptions;
   /** Ends the sequence. */
   readonly signal?: AbortSignal;
 }
@@ -103,6 +106,7 @@ class TokenTask implements Task {
   readonly needsLogits: boolean;
   readonly sharesPrefix: boolean;
   readonly cross?: CrossPart;
+  readonly context?: ContextOptions;
   membership?: Membership;
   prefilled?: number;
   end?: StreamEnd;
@@ -118,6 +122,7 @@ class TokenTask implements Task {
     this.#request = request;
     this.tokens = [...request.promptIds];
     this.cross = request.cross;
+    this.context = request.context;
     // What a decoder computes depends on what its encoder has read.
     this.sharesPrefix = request.cross === undefined;
     this.needsLogits = request.logprobs !== false || !request.sampler.greedy;

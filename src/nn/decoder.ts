@@ -105,6 +105,12 @@ export interface PositionConfig {
   readonly tokenTypes?: number;
 }
 
+/** Rotary embedding of a layer; nothing where it has none. */
+export function layerRope(c: PositionConfig, layer: number): RopeConfig | undefined {
+  if (c.ropeLayers?.[layer] === false) return undefined;
+  return c.windows[layer] > 0 ? c.localRope ?? c.rope : c.rope;
+}
+
 /** Name of a layer's key or value cache, for bindings. */
 export function cacheName(layer: number, part: "keys" | "values"): string {
   return `cache.${layer}.${part}`;
@@ -153,7 +159,7 @@ export function decoderInputs(g: Recorder, c: PositionConfig, cache: CacheConfig
     return { table: g.record("ropeTable", [positions], attrs)[0], interleaved: rope.interleaved };
   };
   const rope = rotation(c.rope);
-  const localRope = c.localRope ? rotation(c.localRope) : rope;
+  const localRope = rotation(c.localRope);
   return {
     tokens: row("tokens"),
     positions,
@@ -166,8 +172,8 @@ export function decoderInputs(g: Recorder, c: PositionConfig, cache: CacheConfig
     ...(c.tokenTypes ? { tokenTypes: row("tokenTypes") } : {}),
     ...(cache.cross ? { cross: crossInputs(g, c, cache, cache.cross) } : {}),
     rope(layer) {
-      if (c.ropeLayers?.[layer] === false) return undefined;
-      return c.windows[layer] > 0 ? localRope : rope;
+      const config = layerRope(c, layer);
+      return config && (config === c.localRope ? localRope : rope);
     },
     cache: (layer) => ({ keys: state(layer, "keys"), values: state(layer, "values") }),
   };

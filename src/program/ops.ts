@@ -161,7 +161,8 @@ export type OpName =
   | "rope"
   | "writeKv"
   | "pagedAttention"
-  | "attention";
+  | "attention"
+  | "ropeShift";
 
 /** The op table. */
 export const OPS: Readonly<Record<OpName, OpRow>> = {
@@ -553,6 +554,36 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
       checkScores("attention", bias, [b, heads, t, s]);
       checkSlopes("attention", slopes, heads);
       return [f32([b, heads, t, value[3]])];
+    },
+  },
+  /**
+   * Turns the keys of whole pages, which moves their tokens to other positions. table: [T, 2·n], the cosines and sines
+   * of each page's turn; pages: i32 [T], all different, a negative one turns nothing; keyCache: [pages, kvHeads,
+   * pageSize, headDim] of F32 or F16, to which `rope` came before with pairs of the same kind. No outputs.
+   */
+  ropeShift: {
+    code: 65,
+    inputs: ["table", "pages", "keyCache"],
+    attrs: { interleaved: "bool" },
+    defaults: { interleaved: false },
+    mutates: [2],
+    infer([table, pages, keyCache]) {
+      const angles = need("ropeShift", table, "f32", 2);
+      same(
+        "ropeShift",
+        need("ropeShift", pages, "i32", 1).shape[0],
+        angles.shape[0],
+        "rows of pages and table",
+      );
+      if (keyCache?.shape.length !== 4) {
+        throw new ShapeError("ropeShift: a cache must be [pages, kvHeads, pageSize, headDim]");
+      }
+      const width = angles.shape[1] as number;
+      const [, , , headDim] = fixed("ropeShift", keyCache);
+      if (width % 2 !== 0 || width > headDim) {
+        throw new ShapeError(`ropeShift: keys of ${headDim} do not hold the pairs of ${text(angles)}`);
+      }
+      return [];
     },
   },
 };

@@ -5,8 +5,15 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
+import type { ContextPlan, PositionKind } from "../../src/generate/context.ts";
 import { PagePool, pagesFor, type Sequence } from "../../src/generate/pages.ts";
-import type { RowOutput, StepCapacity, StepEntry, StepRunner } from "../../src/generate/task.ts";
+import type {
+  ContextRunner,
+  RowOutput,
+  StepCapacity,
+  StepEntry,
+  StepRunner,
+} from "../../src/generate/task.ts";
 import { PAGE_SIZE } from "../../src/nn/decoder.ts";
 
 /** What a mock is like. */
@@ -34,6 +41,7 @@ export class MockRunner implements StepRunner {
   readonly vocabSize: number;
   /** Every step so far. */
   readonly steps: StepLog[] = [];
+  readonly context: MockContext;
   readonly #options: MockOptions;
   readonly #slots: Int32Array;
   #busy: Promise<unknown> = Promise.resolve();
@@ -45,6 +53,7 @@ export class MockRunner implements StepRunner {
     this.capacity = { rows: 256, mixedRows: 64, sequences: 8, outputs: 64, ...options.capacity };
     this.pool = new PagePool(options.pages ?? pagesFor(options.contextLength));
     this.#slots = new Int32Array(this.pool.size * PAGE_SIZE).fill(-1);
+    this.context = new MockContext(this.#slots);
   }
 
   prepare(): undefined {}
@@ -62,8 +71,13 @@ export class MockRunner implements StepRunner {
     for (const { sequence, tokens, outputs: count, logits } of entries) {
       sequence.reserve(tokens.length);
       const start = sequence.length;
-      tokens.forEach((token, i) => this.#slots[sequence.slot(start + i)] = token);
+      tokens.forEach((token, i) => {
+        const slot = sequence.slot(start + i);
+        this.#slots[slot] = token;
+        this.context.keys[slot] = start + i;
+      });
       sequence.advance(tokens.length);
+      for (let i = 0; i < sequence.length; i++) assertEquals(this.context.keys[sequence.slot(i)], i);
       for (let length = sequence.length - count + 1; length <= sequence.length; length++) {
         const next = this.#options.next(Array.from({ length }, (_, i) => this.#slots[sequence.slot(i)]));
         outputs.push(logits ? this.#row(next) : next);
@@ -82,5 +96,44 @@ export class MockRunner implements StepRunner {
     const row = new Float32Array(this.vocabSize);
     row[next] = Math.log(this.vocabSize - 1);
     return row;
+  }
+}
+
+/** Makes room, and knows the position of every key. */
+export class MockContext implements ContextRunner {
+  readonly positions: PositionKind = "rotary";
+  /** Position that the key in each slot is turned by. */
+  readonly keys: Int32Array;
+  /** How often there was no room for copies. */
+  refused = 0;
+  /** Pages that were copied. */
+  copied = 0;
+  readonly #slots: Int32Array;
+
+  constructor(slots: Int32Array) {
+    this.#slots = slots;
+    this.keys = new Int32Array(slots.length).fill(-1);
+  }
+
+  check(): void {}
+
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  apply(sequence: Sequence, plan: ContextPlan): boolean {
+    const enough = sequence.retain(plan, (from, to) => {
+      this.copied++;
+      for (const slots of [this.#slots, this.keys]) {
+        slots.copyWithin(to * PAGE_SIZE, from * PAGE_SIZE, (from + 1) * PAGE_SIZE);
+      }
+    });
+    if (!enough) this.refused++;
+    else {
+      sequence.pages.forEach((page, i) => {
+        for (let j = 0; j < PAGE_SIZE; j++) this.keys[page * PAGE_SIZE + j] += plan.kept[i].ropeShift;
+      });
+    }
+    return enough;
   }
 }

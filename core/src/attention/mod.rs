@@ -5,12 +5,14 @@
 
 mod cache;
 mod half;
+mod rotate;
 #[cfg(test)]
 mod tests;
 mod tile;
 mod weigh;
 
 pub use cache::write_kv;
+pub use rotate::{rotate_keys, Rotation};
 
 use crate::dtype::DType;
 use crate::simd::{Vector, WidenF16, LANES, V};

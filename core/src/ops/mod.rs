@@ -16,7 +16,7 @@ mod paged_plain;
 mod reduce;
 mod region;
 mod rope;
-
+mod rope_shift;
 mod softmax;
 
 pub use operands::{Attrs, Operands, Tensor, Weight};
@@ -115,6 +115,11 @@ pub static OPS: &[OpRow] = &[
     },
     op(63, "pagedAttention", 9, 6, paged::compile),
     op(64, "attention", 6, 3, attention::compile),
+    OpRow {
+        outputs: (0, 0),
+        mutates: &[2],
+        ..op(65, "ropeShift", 3, 3, rope_shift::compile)
+    },
 ];
 
 /// The row of a code.

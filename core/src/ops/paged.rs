@@ -12,12 +12,12 @@ use crate::simd::LANES;
 use std::ops::Range;
 
 /// What two caches `[pages, kv_heads, page_size, head_dim]` have in common.
-struct Caches {
-    pages: usize,
-    shape: AttentionShape,
+pub(super) struct Caches {
+    pub(super) pages: usize,
+    pub(super) shape: AttentionShape,
 }
 
-fn caches(operands: &Operands, keys: &Tensor, values: &Tensor) -> Result<Caches, Error> {
+pub(super) fn caches(operands: &Operands, keys: &Tensor, values: &Tensor) -> Result<Caches, Error> {
     let &[pages, kv_heads, page_size, head_dim] = &keys.shape.dims[..] else {
         return operands.wrong("a cache must be [pages, kv_heads, page_size, head_dim]");
     };

@@ -40,6 +40,7 @@ const MORE_DTYPES: Partial<Record<OpName, readonly DType[]>> = {
   embed: WEIGHTS,
   writeKv: ["f16"],
   pagedAttention: ["f16"],
+  ropeShift: ["f16"],
 };
 
 /** What makes a backend out of a loaded core. */

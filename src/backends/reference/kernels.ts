@@ -11,6 +11,7 @@ import { linear, matmul, matmulExperts } from "./matmul.ts";
 import { layerNorm, rmsNorm } from "./norms.ts";
 import { argmax, reduce, softmax, topK } from "./reductions.ts";
 import { rope, ropeTable } from "./rope.ts";
+import { ropeShift } from "./rope_shift.ts";
 import { concat, copy, embed, gatherRows } from "./rows.ts";
 import { writeKv } from "./write_kv.ts";
 
@@ -39,4 +40,5 @@ export const KERNELS: Readonly<Partial<Record<OpName, Kernel>>> = {
   writeKv,
   pagedAttention,
   attention,
+  ropeShift,
 };

@@ -40,7 +40,76 @@ function rope(heads: number, headDim: number, rotary: number, interleaved: boole
   };
 }
 
-/** Tables of angles, and rotations of whole and part heads, both kinds of pairs. */
+/** What a case of `ropeShift` varies. */
+interface ShiftOptions {
+  kvHeads?: number;
+  headDim?: number;
+  pageSize?: number;
+  rotary: number;
+  interleaved?: boolean;
+  kv?: "f32" | "f16";
+}
+
+/**
+ * Keys of three pages are turned, one of them by nothing, and queries look at them.
+ */
+function shift(
+  { kvHeads = 2, headDim = 16, pageSize = 8, rotary, interleaved = false, kv = "f32" }: ShiftOptions,
+): OpCase {
+  const [maxPages, width] = [3, kvHeads * headDim];
+  const keys = maxPages * pageSize;
+  const pageTable = Int32Array.of(4, 0, 3);
+  const place = (i: number): number => pageTable[Math.floor(i / pageSize)] * pageSize + i % pageSize;
+  return {
+    name: `ropeShift ${kvHeads}x${headDim} rotary ${rotary}${interleaved ? " interleaved" : ""} ${kv}`,
+    capacity: { rows: keys + 3, outputs: 5 },
+    counts: { rows: keys, outputs: 5 },
+    record(g) {
+      const shape = [5, kvHeads, pageSize, headDim];
+      const [keyCache, valueCache] = ["keys", "values"].map((name) => g.state(name, kv, shape));
+      const [k, v] = ["k", "v"].map((name) => g.input(name, "f32", ["rows", width]));
+      g.record("writeKv", [k, v, g.step("slots", "i32", ["rows"]), keyCache, valueCache]);
+      const [table] = g.record("ropeTable", [g.step("shifts", "i32", ["outputs"])], {
+        inverseFrequencies: inverseFrequencies(rotary / 2),
+      });
+      g.record("ropeShift", [table, g.step("pages", "i32", ["outputs"]), keyCache], { interleaved });
+      const inputs = [
+        g.input("q", "f32", ["outputs", width]),
+        keyCache,
+        valueCache,
+        g.step("lengths", "i32", ["outputs"]),
+        g.step("sequences", "i32", ["outputs"]),
+        g.step("pageTable", "i32", [1, maxPages]),
+      ];
+      g.output("y", g.record("pagedAttention", inputs, { heads: kvHeads, scale: headDim ** -0.5 })[0]);
+    },
+    fillings: {
+      k: normal((keys + 3) * width, 21),
+      v: normal((keys + 3) * width, 22),
+      q: normal(5 * width, 23),
+      slots: Int32Array.from({ length: keys + 3 }, (_, i) => place(i)),
+      pages: Int32Array.of(3, -1, 0, 4, -7),
+      shifts: Int32Array.of(-32, -5, 0, -8000, 3),
+      lengths: Int32Array.of(keys, 1, pageSize + 1, 2 * pageSize, keys - 1),
+      pageTable,
+    },
+    // The last place of F16 may be rounded otherwise.
+    ...(kv === "f16" ? { tolerance: 2e-3 } : {}),
+  };
+}
+
+const shiftCases = [
+  ...[false, true].flatMap((interleaved) => [
+    shift({ rotary: 16, interleaved }),
+    shift({ rotary: 6, headDim: 10, interleaved }),
+    shift({ rotary: 32, headDim: 80, kvHeads: 1, pageSize: 32, interleaved }),
+    shift({ rotary: 64, headDim: 64, kvHeads: 3, kv: "f16", pageSize: 32, interleaved }),
+    shift({ rotary: 4, headDim: 8, kv: "f16", interleaved }),
+  ]),
+  shift({ rotary: 2, headDim: 4, pageSize: 4 }),
+];
+
+/** Tables of angles, and rotations of whole and part heads, both kinds of pairs, of rows and of what is in the cache. */
 export const ropeCases: readonly OpCase[] = [
   table(1, 1, 10000),
   table(4, 1, 10000),
@@ -52,4 +121,5 @@ export const ropeCases: readonly OpCase[] = [
     rope(2, 80, 32, interleaved),
     rope(3, 10, 6, interleaved),
   ]),
+  ...shiftCases,
 ];
