@@ -7,6 +7,7 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { GenerateOptions } from "../generate/generation.ts";
 import type { ChatMessage } from "../tokenizer/chat_template.ts";
 import type { GenerationOptions } from "./options.ts";
+import { chosenSampling } from "./sampling_options.ts";
 
 /** A request. */
 export interface BatchRequest {
@@ -52,7 +53,7 @@ export function parseRequest(text: string, defaults: GenerationOptions): BatchRe
     );
   }
   const unknown = Object.keys(line).find((name) =>
-    name !== "id" && !PROMPTS.includes(name) && !(name in OPTIONS)
+    name !== "id" && !PROMPTS.includes(name) && !Object.hasOwn(OPTIONS, name)
   );
   if (unknown !== undefined) {
     const known = Object.keys(OPTIONS).join(", ");
@@ -92,10 +93,12 @@ function promptOf(
 }
 
 function optionsOf(line: Record<string, unknown>, defaults: GenerationOptions): GenerateOptions {
-  const options: Record<string, unknown> = {};
+  const { maxTokens, ignoreEos, stop } = defaults;
+  const all: Record<string, unknown> = { ...chosenSampling(defaults), maxTokens, ignoreEos, stop };
+  const options = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   for (const [name, [key, kind]] of Object.entries(OPTIONS)) {
-    const value = line[name] ?? defaults[key];
-    if (value === undefined) continue;
+    const value = line[name];
+    if (value === undefined || value === null) continue;
     if (!KINDS[kind].is(value)) throw new InvalidArgumentError(`${name} must be ${KINDS[kind].name}`);
     options[key] = value;
   }
