@@ -198,6 +198,26 @@ Deno.test("safetensors in shards with an index, and as one file with what belong
     await assertRejects(again, InvalidFileError, "a folder of its own");
   }));
 
+Deno.test("the pooling of a sentence embedder goes along", () =>
+  withFolder(async (folder) => {
+    const pooling = { word_embedding_dimension: 32, pooling_mode_cls_token: true };
+    const [source, forge, again] = [`${folder}/source`, `${folder}/m.forge`, `${folder}/again`];
+    await Deno.mkdir(`${source}/1_Pooling`, { recursive: true });
+    for (const name of ["config.json", "model.safetensors"]) {
+      await Deno.copyFile(new URL(`bert/${name}`, MODELS), `${source}/${name}`);
+    }
+    await Deno.writeTextFile(`${source}/1_Pooling/config.json`, JSON.stringify(pooling));
+    await convert(source, forge);
+    await convert(forge, again);
+    for (const path of [forge, again]) {
+      await open(path, (file) => {
+        assertEquals(file.poolingConfig, pooling);
+        return Promise.resolve();
+      });
+    }
+    await assertRejects(() => convert(source, `${folder}/m.gguf`), UnsupportedModelError, "pooling");
+  }));
+
 Deno.test("a conversion that ends early leaves nothing, and what was there stays", () =>
   withFolder(async (folder) => {
     const path = `${folder}/m.gguf`;
