@@ -7,7 +7,6 @@ import type { Backend } from "./backends/backend.ts";
 import { type BackendChoice, defaultThreads, selectBackend, type Selection } from "./backends/select.ts";
 import { InvalidArgumentError, OutOfMemoryError } from "./errors.ts";
 import type { QuantKind } from "./convert/quant_kinds.ts";
-import { quantizeWeights } from "./convert/quantize_weights.ts";
 import type { ModelFile } from "./formats/model_file.ts";
 import { openModelFile } from "./formats/open.ts";
 import type { SourceLike } from "./formats/source.ts";
@@ -116,7 +115,11 @@ export async function loadOn(
     const found = locateWeights(file, description.architecture.weights(description.config));
     const located = options.quantize === undefined
       ? found
-      : quantizeWeights(found, options.quantize, description.config.tiedHead);
+      : (await import("./convert/quantize_weights.ts")).quantizeWeights(
+        found,
+        options.quantize,
+        description.config.tiedHead,
+      );
     const weightBytes = located.reduce(
       (sum, { spec }) => sum + byteLength(spec.dtype, elementCount(spec.shape)),
       0,
@@ -201,7 +204,11 @@ export function chooseCache(
   options: Pick<LoadOptions, "kv" | "contextLength">,
 ): { contextLength: number; cacheDType: "f32" | "f16" } {
   const exact = weights.every(({ spec }) => spec.dtype === "f32");
-  const cacheDType = options.kv === undefined || options.kv === "auto" ? (exact ? "f32" : "f16") : options.kv;
+  const { kv = "auto" } = options;
+  if (!["auto", "f32", "f16"].includes(kv)) {
+    throw new InvalidArgumentError(`kv must be "auto", "f32" or "f16", not ${kv}`);
+  }
+  const cacheDType = kv === "auto" ? (exact ? "f32" : "f16") : kv;
   const { contextLength: wanted } = options;
   if (wanted !== undefined && (!Number.isInteger(wanted) || wanted < 1)) {
     throw new InvalidArgumentError(`contextLength must be a whole number of at least 1, not ${wanted}`);

@@ -161,7 +161,7 @@ Deno.test("quantized: matrices by rule, vectors stay, rows that do not fit get a
   }));
 
 Deno.test("quantized while loading is the same as quantized in a file", async () => {
-  for (const quantize of ["q8_0", "q4_1", "f16"] as const) {
+  for (const quantize of ["q8_0", "q4_1", "q5_k", "f16"] as const) {
     await withFolder(async (folder) => {
       const source = new URL("llama-gqa/", MODELS);
       await convert(source, `${folder}/m`, { quantize });
