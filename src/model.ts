@@ -220,9 +220,16 @@ export class Model {
   /**
    * Logits after the last of `ids`, [vocabulary]. An encoder–decoder's encoder reads `ids`, and the logits are those
    * after the last of `decoderIds`, by default the token that its texts begin with.
+   *
+   * @throws where the signal is aborted: its reason.
    */
-  async logits(ids: readonly number[], decoderIds?: readonly number[]): Promise<Float32Array> {
+  async logits(
+    ids: readonly number[],
+    decoderIds?: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
     this.#checkOpen();
+    signal?.throwIfAborted();
     const both = this.#parts.config.kind === "encoder-decoder";
     if (decoderIds && !both) {
       throw new InvalidArgumentError("ids for a decoder beside an encoder need a model that has both");
@@ -232,7 +239,7 @@ export class Model {
     const tokens = both ? decoderIds ?? this.#startIds : ids;
     if (tokens.length === 0) throw new InvalidArgumentError("logits need at least one token");
     let last = new Float32Array();
-    await computeLogits(engine, { tokens, rows: "last", cross, look: (row) => last = row.slice() });
+    await computeLogits(engine, { tokens, rows: "last", cross, look: (row) => last = row.slice(), signal });
     return last;
   }
 
@@ -246,7 +253,7 @@ export class Model {
     signal?: AbortSignal,
   ): Promise<Score> {
     this.#checkOpen();
-    if (!(window >= 2) || window > this.contextLength) {
+    if (!Number.isInteger(window) || window < 2 || window > this.contextLength) {
       throw new InvalidArgumentError(`the window must be 2 to ${this.contextLength} tokens, not ${window}`);
     }
     const engine = this.#engine;

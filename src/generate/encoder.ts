@@ -117,7 +117,12 @@ export class Encoder {
     this.#check(input);
     const stage = await this.#stage([input]);
     const part = cross.take(input.ids.length);
-    this.#enqueue(stage, [input], part);
+    try {
+      this.#enqueue(stage, [input], part);
+    } catch (error) {
+      part[Symbol.dispose]();
+      throw error;
+    }
     return part;
   }
 

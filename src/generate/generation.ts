@@ -98,6 +98,8 @@ export class Generation implements AsyncIterable<Chunk> {
   readonly #sampler: Sampler;
   readonly #started = performance.now();
   #iterator?: AsyncGenerator<Chunk>;
+  /** Reading to the end by `text` or `stats`, where nobody else reads. */
+  #draining?: Promise<void>;
   #stats?: GenerationStats;
   #text = "";
 
@@ -156,7 +158,11 @@ export class Generation implements AsyncIterable<Chunk> {
   }
 
   async #drain(): Promise<void> {
-    if (this.#iterator) return;
+    if (!this.#iterator) this.#draining = this.#readAll();
+    await this.#draining;
+  }
+
+  async #readAll(): Promise<void> {
     for await (const _ of this);
   }
 
@@ -185,7 +191,8 @@ export class Generation implements AsyncIterable<Chunk> {
     const ids: number[] = [];
     let finishReason: FinishReason = "abort";
     const prefillStart = performance.now();
-    const cross = await encoder?.read(promptIds);
+    // What is aborted before it has begun reads nothing.
+    const cross = signal?.aborted ? undefined : await encoder?.read(promptIds);
     using stream = new TokenStream(engine, {
       promptIds: startIds,
       cross,
@@ -226,7 +233,7 @@ export class Generation implements AsyncIterable<Chunk> {
           promptIds,
           ids,
           finishReason,
-          prefilled: stream.prefilled + (encoder ? promptIds.length : 0),
+          prefilled: stream.prefilled + (cross ? promptIds.length : 0),
           reused: stream.reused,
         },
         this.#started,

@@ -87,6 +87,7 @@ Deno.test("the pages of an encoder's input are free again after each text", asyn
 Deno.test("wrong ids for encoder or decoder end in a typed error", async () => {
   await using model = await load(new URL("t5/", MODELS), { backend: "wasm" });
   await assertRejects(() => model.logits([]), InvalidArgumentError);
+  await assertRejects(() => model.logits([1], [1], AbortSignal.abort(new RangeError("enough"))), RangeError);
   await assertRejects(() => model.logits([256]), OutOfBoundsError, "vocabulary");
   await assertRejects(() => model.logits([1], [256]), OutOfBoundsError, "vocabulary");
   await assertRejects(() => model.score([1, 2, 3]), InvalidArgumentError, "encoder");
