@@ -49,7 +49,7 @@ Deno.test("a token may have a name that every object has", async () => {
     "tokenizer.ggml.tokens": tokens,
     "tokenizer.ggml.token_type": types,
   });
-  assertEquals([tokenizer.vocabSize, tokenizer.piece(tokens.length - 1)], [tokens.length, "__proto__"]);
+  assertEquals([tokenizer.vocabSize, tokenizer.piece(tokens.length - 1)], [tokens.length, " __proto__"]);
 });
 
 /** A Unigram vocabulary in which words and their parts compete. */
