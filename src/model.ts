@@ -145,7 +145,7 @@ export class Model {
       {
         engine: this.#engine,
         ...(config.kind === "encoder-decoder"
-          ? { encoder: { read: (ids) => this.#read(ids), startIds: this.#startIds } }
+          ? { encoder: { read: (ids, signal) => this.#read(ids, signal), startIds: this.#startIds } }
           : {}),
         tokenizer: () => Promise.resolve(tokenizer),
         eosIds: (loaded) => [...new Set([...config.eosIds, ...(loaded?.eosIds ?? [])])],
@@ -235,7 +235,7 @@ export class Model {
       throw new InvalidArgumentError("ids for a decoder beside an encoder need a model that has both");
     }
     const engine = this.#engine;
-    using cross: CrossPart | undefined = both ? await this.#read(ids) : undefined;
+    using cross: CrossPart | undefined = both ? await this.#read(ids, signal) : undefined;
     const tokens = both ? decoderIds ?? this.#startIds : ids;
     if (tokens.length === 0) throw new InvalidArgumentError("logits need at least one token");
     let last = new Float32Array();
@@ -307,8 +307,8 @@ export class Model {
   }
 
   /** Has the encoder of an encoder–decoder read a text. */
-  async #read(ids: readonly number[]): Promise<CrossPart> {
-    return await this.#track(this.#parts.encoder.encode({ ids }));
+  async #read(ids: readonly number[], signal?: AbortSignal): Promise<CrossPart> {
+    return await this.#track(this.#parts.encoder.encode({ ids }, signal));
   }
 
   async #track<T>(work: Promise<T>): Promise<T> {

@@ -110,14 +110,14 @@ export class Encoder {
     return results;
   }
 
-  /** Reads a sequence for the decoder to look at. */
-  async encode(input: EncoderInput): Promise<CrossPart> {
+  /** Reads a sequence for the decoder to look at, as soon as there is room for it. */
+  async encode(input: EncoderInput, signal?: AbortSignal): Promise<CrossPart> {
     const { cross } = this.#parts;
     if (!cross) throw new InvalidArgumentError("the model has no decoder that looks at an encoder");
     this.#check(input);
-    const stage = await this.#stage([input]);
-    const part = cross.take(input.ids.length);
+    const part = await cross.take(input.ids.length, signal);
     try {
+      const stage = await this.#stage([input]);
       this.#enqueue(stage, [input], part);
     } catch (error) {
       part[Symbol.dispose]();

@@ -69,7 +69,7 @@ export interface GenerationSource {
   readonly engine: Engine;
   /** In encoder–decoders, what reads the prompt, and the tokens that the text then begins with. */
   readonly encoder?: {
-    read(ids: readonly number[]): Promise<CrossPart>;
+    read(ids: readonly number[], signal?: AbortSignal): Promise<CrossPart>;
     readonly startIds: readonly number[];
   };
   /** Turns ids into text; asked for when the first text is needed. Without one, chunks have no text. */
@@ -175,6 +175,18 @@ export class Generation implements AsyncIterable<Chunk> {
     return tokenizer.encode(this.#prompt, { parseSpecial: true });
   }
 
+  /** Has the encoder read the prompt, where there is one; nothing where that was aborted. */
+  async #read(promptIds: readonly number[]): Promise<CrossPart | undefined> {
+    const { signal } = this.#options;
+    if (signal?.aborted) return undefined;
+    try {
+      return await this.#source.encoder?.read(promptIds, signal);
+    } catch (error) {
+      if (signal?.aborted) return undefined;
+      throw error;
+    }
+  }
+
   async *#run(): AsyncGenerator<Chunk> {
     const { engine, encoder } = this.#source;
     const { signal, ignoreEos, logprobs = false } = this.#options;
@@ -191,8 +203,7 @@ export class Generation implements AsyncIterable<Chunk> {
     const ids: number[] = [];
     let finishReason: FinishReason = "abort";
     const prefillStart = performance.now();
-    // What is aborted before it has begun reads nothing.
-    const cross = signal?.aborted ? undefined : await encoder?.read(promptIds);
+    const cross = await this.#read(promptIds);
     using stream = new TokenStream(engine, {
       promptIds: startIds,
       cross,
