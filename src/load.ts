@@ -109,7 +109,7 @@ export async function loadOn(
     throw new InvalidArgumentError(`threads must be a whole number of at least 1, not ${threads}`);
   }
   signal?.throwIfAborted();
-  const file = await openModelFile(source ?? (await import("./models/embedded/mod.ts")).embeddedModel());
+  const file = await openFile(source ?? (await import("./models/embedded/mod.ts")).embeddedModel(), signal);
   try {
     const description = await describeModel(file);
     const found = locateWeights(file, description.architecture.weights(description.config));
@@ -134,6 +134,20 @@ export async function loadOn(
     }
   } finally {
     file.close();
+  }
+}
+
+/** As `openModelFile`; a stream, which is read to its end, is given up where the signal is aborted. */
+async function openFile(source: SourceLike, signal?: AbortSignal): Promise<ModelFile> {
+  try {
+    return await openModelFile(
+      signal && source instanceof ReadableStream
+        ? source.pipeThrough(new TransformStream(), { signal })
+        : source,
+    );
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
   }
 }
 
@@ -176,6 +190,7 @@ async function assemble(
     // An encoder's Program is compiled at once too, so that what the backend lacks is told now.
     if (config.kind !== "decoder") await encoder.prepare();
     await preparing;
+    options.signal?.throwIfAborted();
     return new Model({
       name,
       backend,
