@@ -5,6 +5,7 @@
  */
 import type { Backend } from "./backends/backend.ts";
 import { type BackendChoice, defaultThreads, selectBackend, type Selection } from "./backends/select.ts";
+import { checkWhole } from "./check.ts";
 import { InvalidArgumentError, OutOfMemoryError } from "./errors.ts";
 import type { QuantKind } from "./convert/quant_kinds.ts";
 import type { ModelFile } from "./formats/model_file.ts";
@@ -105,9 +106,7 @@ export async function loadOn(
   options: LoadOptions = {},
 ): Promise<Model> {
   const { threads, signal } = options;
-  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1)) {
-    throw new InvalidArgumentError(`threads must be a whole number of at least 1, not ${threads}`);
-  }
+  if (threads !== undefined) checkWhole("threads", threads, 1);
   signal?.throwIfAborted();
   const file = await openFile(source ?? (await import("./models/embedded/mod.ts")).embeddedModel(), signal);
   try {
@@ -166,8 +165,13 @@ async function assemble(
 ): Promise<Model> {
   const { architecture, config } = description;
   const { contextLength, cacheDType } = chooseCache(description, located, options);
-  const maxSequences = whole("maxSequences", options.maxSequences ?? DEFAULT_MAX_SEQUENCES, 1, PREFILL_ROWS);
-  const maxQueue = whole("maxQueue", options.maxQueue ?? DEFAULT_MAX_QUEUE, 0, Number.MAX_SAFE_INTEGER);
+  const maxSequences = checkWhole(
+    "maxSequences",
+    options.maxSequences ?? DEFAULT_MAX_SEQUENCES,
+    1,
+    PREFILL_ROWS,
+  );
+  const maxQueue = checkWhole("maxQueue", options.maxQueue ?? DEFAULT_MAX_QUEUE, 0);
   const oneContext = cacheBytes(config, contextLength, cacheDType) +
     crossCacheBytes(config, contextLength, cacheDType);
   const rest = checkMemory(backend, located, oneContext);
@@ -225,9 +229,7 @@ export function chooseCache(
   }
   const cacheDType = kv === "auto" ? (exact ? "f32" : "f16") : kv;
   const { contextLength: wanted } = options;
-  if (wanted !== undefined && (!Number.isInteger(wanted) || wanted < 1)) {
-    throw new InvalidArgumentError(`contextLength must be a whole number of at least 1, not ${wanted}`);
-  }
+  if (wanted !== undefined) checkWhole("contextLength", wanted, 1);
   if (wanted !== undefined && wanted > config.contextLength) {
     throw new InvalidArgumentError(
       `contextLength ${wanted} is more than the ${config.contextLength} tokens the model was made for`,
@@ -238,11 +240,6 @@ export function chooseCache(
     contextLength = Math.ceil(contextLength / 2);
   }
   return { contextLength, cacheDType };
-}
-
-function whole(name: string, value: number, min: number, max: number): number {
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new InvalidArgumentError(`${name} must be a whole number of ${min} to ${max}, not ${value}`);
 }
 
 /** Bytes that are left. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
+import { isObject } from "../formats/json.ts";
 import type { GenerateOptions } from "../generate/generation.ts";
 import type { ChatMessage } from "../tokenizer/chat_template.ts";
 import type { GenerationOptions } from "./options.ts";
@@ -45,7 +46,7 @@ const PROMPTS = ["prompt", "prompt_ids", "messages"];
  */
 export function parseRequest(text: string, defaults: GenerationOptions): BatchRequest {
   const line: unknown = JSON.parse(text);
-  if (!isRecord(line)) throw new InvalidArgumentError(`a line must be an object such as {"prompt": "Once"}`);
+  if (!isObject(line)) throw new InvalidArgumentError(`a line must be an object such as {"prompt": "Once"}`);
   const given = PROMPTS.filter((name) => line[name] !== undefined);
   if (given.length !== 1) {
     throw new InvalidArgumentError(
@@ -66,7 +67,7 @@ export function parseRequest(text: string, defaults: GenerationOptions): BatchRe
 export function idOf(text: string): unknown {
   try {
     const line: unknown = JSON.parse(text);
-    return isRecord(line) ? checkedId(line.id) : undefined;
+    return isObject(line) ? checkedId(line.id) : undefined;
   } catch {
     return undefined;
   }
@@ -117,9 +118,5 @@ const KINDS: Readonly<Record<Kind, { readonly name: string; is(value: unknown): 
 };
 
 function isMessage(value: unknown): value is ChatMessage {
-  return isRecord(value) && typeof value.role === "string" && typeof value.content === "string";
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject(value) && typeof value.role === "string" && typeof value.content === "string";
 }

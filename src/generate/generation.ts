@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkWhole } from "../check.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import type { TokenLogprob } from "../sampling/logprobs.ts";
 import { Sampler, type SamplingOptions } from "../sampling/sampler.ts";
@@ -106,12 +107,8 @@ export class Generation implements AsyncIterable<Chunk> {
   /** Checks the options; the work starts with the first read. */
   constructor(source: GenerationSource, prompt: string | readonly number[], options: GenerateOptions = {}) {
     const { maxTokens, logprobs } = options;
-    if (maxTokens !== undefined && (!Number.isInteger(maxTokens) || maxTokens < 0)) {
-      throw new InvalidArgumentError(`maxTokens must be a whole number of at least 0, not ${maxTokens}`);
-    }
-    if (typeof logprobs === "number" && (!Number.isInteger(logprobs) || logprobs < 0)) {
-      throw new InvalidArgumentError(`logprobs must be a whole number of at least 0, not ${logprobs}`);
-    }
+    if (maxTokens !== undefined) checkWhole("maxTokens", maxTokens, 0);
+    if (typeof logprobs === "number") checkWhole("logprobs", logprobs, 0);
     this.#source = source;
     this.#prompt = prompt;
     this.#options = options;
