@@ -94,12 +94,12 @@ function promptOf(
 }
 
 function optionsOf(line: Record<string, unknown>, defaults: GenerationOptions): GenerateOptions {
-  const { maxTokens, ignoreEos, stop } = defaults;
-  const all: Record<string, unknown> = { ...chosenSampling(defaults), maxTokens, ignoreEos, stop };
-  const options = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+  // Flags that lines have no word for count too.
+  const sampling = Object.entries(chosenSampling(defaults)).filter(([, value]) => value !== undefined);
+  const options: Record<string, unknown> = Object.fromEntries(sampling);
   for (const [name, [key, kind]] of Object.entries(OPTIONS)) {
-    const value = line[name];
-    if (value === undefined || value === null) continue;
+    const value = line[name] ?? defaults[key];
+    if (value === undefined) continue;
     if (!KINDS[kind].is(value)) throw new InvalidArgumentError(`${name} must be ${KINDS[kind].name}`);
     options[key] = value;
   }
