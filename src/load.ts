@@ -5,9 +5,9 @@
  */
 import type { Backend } from "./backends/backend.ts";
 import { type BackendChoice, defaultThreads, selectBackend, type Selection } from "./backends/select.ts";
+import { checkWhole } from "./check.ts";
 import { InvalidArgumentError, OutOfMemoryError } from "./errors.ts";
 import type { QuantKind } from "./convert/quant_kinds.ts";
-import { quantizeWeights } from "./convert/quantize_weights.ts";
 import type { ModelFile } from "./formats/model_file.ts";
 import { openModelFile } from "./formats/open.ts";
 import type { SourceLike } from "./formats/source.ts";
@@ -106,17 +106,19 @@ export async function loadOn(
   options: LoadOptions = {},
 ): Promise<Model> {
   const { threads, signal } = options;
-  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1)) {
-    throw new InvalidArgumentError(`threads must be a whole number of at least 1, not ${threads}`);
-  }
+  if (threads !== undefined) checkWhole("threads", threads, 1);
   signal?.throwIfAborted();
-  const file = await openModelFile(source ?? (await import("./models/embedded/mod.ts")).embeddedModel());
+  const file = await openFile(source ?? (await import("./models/embedded/mod.ts")).embeddedModel(), signal);
   try {
     const description = await describeModel(file);
     const found = locateWeights(file, description.architecture.weights(description.config));
     const located = options.quantize === undefined
       ? found
-      : quantizeWeights(found, options.quantize, description.config.tiedHead);
+      : (await import("./convert/quantize_weights.ts")).quantizeWeights(
+        found,
+        options.quantize,
+        description.config.tiedHead,
+      );
     const weightBytes = located.reduce(
       (sum, { spec }) => sum + byteLength(spec.dtype, elementCount(spec.shape)),
       0,
@@ -131,6 +133,20 @@ export async function loadOn(
     }
   } finally {
     file.close();
+  }
+}
+
+/** As `openModelFile`; a stream, which is read to its end, is given up where the signal is aborted. */
+async function openFile(source: SourceLike, signal?: AbortSignal): Promise<ModelFile> {
+  try {
+    return await openModelFile(
+      signal && source instanceof ReadableStream
+        ? source.pipeThrough(new TransformStream(), { signal })
+        : source,
+    );
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
   }
 }
 
@@ -149,8 +165,13 @@ async function assemble(
 ): Promise<Model> {
   const { architecture, config } = description;
   const { contextLength, cacheDType } = chooseCache(description, located, options);
-  const maxSequences = whole("maxSequences", options.maxSequences ?? DEFAULT_MAX_SEQUENCES, 1, PREFILL_ROWS);
-  const maxQueue = whole("maxQueue", options.maxQueue ?? DEFAULT_MAX_QUEUE, 0, Number.MAX_SAFE_INTEGER);
+  const maxSequences = checkWhole(
+    "maxSequences",
+    options.maxSequences ?? DEFAULT_MAX_SEQUENCES,
+    1,
+    PREFILL_ROWS,
+  );
+  const maxQueue = checkWhole("maxQueue", options.maxQueue ?? DEFAULT_MAX_QUEUE, 0);
   const oneContext = cacheBytes(config, contextLength, cacheDType) +
     crossCacheBytes(config, contextLength, cacheDType);
   const rest = checkMemory(backend, located, oneContext);
@@ -173,6 +194,7 @@ async function assemble(
     // An encoder's Program is compiled at once too, so that what the backend lacks is told now.
     if (config.kind !== "decoder") await encoder.prepare();
     await preparing;
+    options.signal?.throwIfAborted();
     return new Model({
       name,
       backend,
@@ -201,11 +223,13 @@ export function chooseCache(
   options: Pick<LoadOptions, "kv" | "contextLength">,
 ): { contextLength: number; cacheDType: "f32" | "f16" } {
   const exact = weights.every(({ spec }) => spec.dtype === "f32");
-  const cacheDType = options.kv === undefined || options.kv === "auto" ? (exact ? "f32" : "f16") : options.kv;
-  const { contextLength: wanted } = options;
-  if (wanted !== undefined && (!Number.isInteger(wanted) || wanted < 1)) {
-    throw new InvalidArgumentError(`contextLength must be a whole number of at least 1, not ${wanted}`);
+  const { kv = "auto" } = options;
+  if (!["auto", "f32", "f16"].includes(kv)) {
+    throw new InvalidArgumentError(`kv must be "auto", "f32" or "f16", not ${kv}`);
   }
+  const cacheDType = kv === "auto" ? (exact ? "f32" : "f16") : kv;
+  const { contextLength: wanted } = options;
+  if (wanted !== undefined) checkWhole("contextLength", wanted, 1);
   if (wanted !== undefined && wanted > config.contextLength) {
     throw new InvalidArgumentError(
       `contextLength ${wanted} is more than the ${config.contextLength} tokens the model was made for`,
@@ -216,11 +240,6 @@ export function chooseCache(
     contextLength = Math.ceil(contextLength / 2);
   }
   return { contextLength, cacheDType };
-}
-
-function whole(name: string, value: number, min: number, max: number): number {
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new InvalidArgumentError(`${name} must be a whole number of ${min} to ${max}, not ${value}`);
 }
 
 /** Bytes that are left. */

@@ -145,7 +145,7 @@ export class Model {
       {
         engine: this.#engine,
         ...(config.kind === "encoder-decoder"
-          ? { encoder: { read: (ids) => this.#read(ids), startIds: this.#startIds } }
+          ? { encoder: { read: (ids, signal) => this.#read(ids, signal), startIds: this.#startIds } }
           : {}),
         tokenizer: () => Promise.resolve(tokenizer),
         eosIds: (loaded) => [...new Set([...config.eosIds, ...(loaded?.eosIds ?? [])])],
@@ -220,19 +220,26 @@ export class Model {
   /**
    * Logits after the last of `ids`, [vocabulary]. An encoder–decoder's encoder reads `ids`, and the logits are those
    * after the last of `decoderIds`, by default the token that its texts begin with.
+   *
+   * @throws where the signal is aborted: its reason.
    */
-  async logits(ids: readonly number[], decoderIds?: readonly number[]): Promise<Float32Array> {
+  async logits(
+    ids: readonly number[],
+    decoderIds?: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
     this.#checkOpen();
+    signal?.throwIfAborted();
     const both = this.#parts.config.kind === "encoder-decoder";
     if (decoderIds && !both) {
       throw new InvalidArgumentError("ids for a decoder beside an encoder need a model that has both");
     }
     const engine = this.#engine;
-    using cross: CrossPart | undefined = both ? await this.#read(ids) : undefined;
+    using cross: CrossPart | undefined = both ? await this.#read(ids, signal) : undefined;
     const tokens = both ? decoderIds ?? this.#startIds : ids;
     if (tokens.length === 0) throw new InvalidArgumentError("logits need at least one token");
     let last = new Float32Array();
-    await computeLogits(engine, { tokens, rows: "last", cross, look: (row) => last = row.slice() });
+    await computeLogits(engine, { tokens, rows: "last", cross, look: (row) => last = row.slice(), signal });
     return last;
   }
 
@@ -246,7 +253,7 @@ export class Model {
     signal?: AbortSignal,
   ): Promise<Score> {
     this.#checkOpen();
-    if (!(window >= 2) || window > this.contextLength) {
+    if (!Number.isInteger(window) || window < 2 || window > this.contextLength) {
       throw new InvalidArgumentError(`the window must be 2 to ${this.contextLength} tokens, not ${window}`);
     }
     const engine = this.#engine;
@@ -300,8 +307,8 @@ export class Model {
   }
 
   /** Has the encoder of an encoder–decoder read a text. */
-  async #read(ids: readonly number[]): Promise<CrossPart> {
-    return await this.#track(this.#parts.encoder.encode({ ids }));
+  async #read(ids: readonly number[], signal?: AbortSignal): Promise<CrossPart> {
+    return await this.#track(this.#parts.encoder.encode({ ids }, signal));
   }
 
   async #track<T>(work: Promise<T>): Promise<T> {

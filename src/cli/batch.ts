@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { LLMForgeError } from "../errors.ts";
+import { BackendError, LLMForgeError } from "../errors.ts";
 import type { Model } from "../model.ts";
 import { BatchInput, type BatchLine } from "./batch_input.ts";
 import { BatchOutput } from "./batch_output.ts";
-import { type BatchRequest, parseRequest } from "./batch_request.ts";
+import { type BatchRequest, idOf, parseRequest } from "./batch_request.ts";
 import { plural } from "./format.ts";
 import { EXIT_INTERRUPTED } from "./interrupt.ts";
 import { openModel } from "./open_model.ts";
@@ -28,7 +28,7 @@ export async function batch(
   options: BatchOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const input = await BatchInput.open(inputPath);
+  using input = await BatchInput.open(inputPath);
   using output = await BatchOutput.open(outputPath);
   const done = output.lines;
   await input.skip(output.ids, outputPath);
@@ -42,30 +42,38 @@ export async function batch(
     options.quiet !== true && options.json !== true,
     "generating {bar} {percentage}%",
   );
-  signal.addEventListener("abort", () => output.stop(), { once: true });
+  const failed = new AbortController();
+  const stop = AbortSignal.any([signal, failed.signal]);
+  stop.addEventListener("abort", () => output.stop(), { once: true });
   const worker = async (): Promise<void> => {
-    for (let line; !signal.aborted && (line = await input.next());) {
+    for (let line; !stop.aborted && (line = await input.next());) {
       await output.room(line.index, maxSequences * AHEAD);
-      if (signal.aborted) return;
-      const result = await complete(model, line, options, signal);
+      if (stop.aborted) return;
+      const result = await complete(model, line, options, stop);
       // What was cut short is done again by the next run.
-      if (signal.aborted) return;
+      if (stop.aborted) return;
       output.add(line.index, result);
       progress.update(input.consumed, input.size);
     }
   };
+  const workers = Array.from({ length: maxSequences }, worker);
   try {
-    await Promise.all(Array.from({ length: maxSequences }, worker));
+    await Promise.all(workers);
+  } catch (error) {
+    // The others must not go on with a model and a file that are closed.
+    failed.abort();
+    await Promise.allSettled(workers);
+    throw error;
   } finally {
     progress.stop();
   }
-  const { lines, failed } = output;
-  if (options.json) printJson({ lines, resumed: done, failed, output: outputPath });
+  const { lines, failed: errors } = output;
+  if (options.json) printJson({ lines, resumed: done, failed: errors, output: outputPath });
   else if (!options.quiet) {
     note(
       `${outputPath}: ${plural(lines, "line")}${
         done > 0 ? `, ${done} of them from before` : ""
-      }, ${failed} failed`,
+      }, ${errors} failed`,
     );
   }
   return signal.aborted ? EXIT_INTERRUPTED : 0;
@@ -78,9 +86,8 @@ async function complete(
   defaults: GenerationOptions,
   signal: AbortSignal,
 ): Promise<Record<string, unknown>> {
-  let request: BatchRequest | undefined;
   try {
-    request = parseRequest(text, defaults);
+    const request: BatchRequest = parseRequest(text, defaults);
     // Drawn without a seed, a job that goes on would not give what an undisturbed one gives.
     const generation = model.generate(await promptOf(model, request), {
       seed: index,
@@ -91,9 +98,11 @@ async function complete(
     const { ids, finishReason } = await generation.stats();
     return { index, id: request.id, text: said, ids, finish_reason: finishReason };
   } catch (error) {
+    // A broken backend is no fault of the line: the next run does it again.
+    if (error instanceof BackendError) throw error;
     if (!(error instanceof LLMForgeError) && !(error instanceof SyntaxError)) throw error;
     const code = error instanceof LLMForgeError ? error.code : "INVALID_JSON";
-    return { index, id: request?.id, error: { code, message: error.message } };
+    return { index, id: idOf(text), error: { code, message: error.message } };
   }
 }
 

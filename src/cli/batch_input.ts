@@ -23,7 +23,7 @@ const LONGEST_LINE = 1 << 26;
 const LINE_FEED = 10;
 
 /** Reads lines one after the other, whoever asks. */
-export class BatchInput {
+export class BatchInput implements Disposable {
   readonly #path: string;
   readonly #source: ByteSource;
   readonly #lines: AsyncGenerator<string>;
@@ -113,6 +113,10 @@ export class BatchInput {
       }
     }
     if (rest.length > 0) yield decode(rest);
+  }
+
+  /** Closes the file. */
+  [Symbol.dispose](): void {
     this.#source.close();
   }
 }

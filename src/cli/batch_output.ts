@@ -96,12 +96,14 @@ interface Result {
 }
 
 async function openFile(path: string): Promise<Deno.FsFile> {
+  for (const name of ["read", "write"] as const) {
+    // Asked first, so that the runtime does not ask the user.
+    const { state } = await Deno.permissions.query({ name, path });
+    if (state !== "granted") throw new PermissionError(`writing ${path}`, "-R -W");
+  }
   try {
     return await Deno.open(path, { read: true, write: true, create: true });
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotCapable) {
-      throw new PermissionError(`writing ${path}`, "-R -W", { cause });
-    }
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new InvalidFileError(`it cannot be written, ${reason}`, { file: path }, { cause });
   }

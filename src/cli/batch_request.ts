@@ -4,9 +4,11 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
+import { isObject } from "../formats/json.ts";
 import type { GenerateOptions } from "../generate/generation.ts";
 import type { ChatMessage } from "../tokenizer/chat_template.ts";
 import type { GenerationOptions } from "./options.ts";
+import { chosenSampling } from "./sampling_options.ts";
 
 /** A request. */
 export interface BatchRequest {
@@ -46,7 +48,7 @@ const PROMPTS = ["prompt", "prompt_ids", "messages"];
  */
 export function parseRequest(text: string, defaults: GenerationOptions): BatchRequest {
   const line: unknown = JSON.parse(text);
-  if (!isRecord(line)) throw new InvalidArgumentError(`a line must be an object such as {"prompt": "Once"}`);
+  if (!isObject(line)) throw new InvalidArgumentError(`a line must be an object such as {"prompt": "Once"}`);
   const given = PROMPTS.filter((name) => line[name] !== undefined);
   if (given.length !== 1) {
     throw new InvalidArgumentError(
@@ -54,7 +56,7 @@ export function parseRequest(text: string, defaults: GenerationOptions): BatchRe
     );
   }
   const unknown = Object.keys(line).find((name) =>
-    name !== "id" && !PROMPTS.includes(name) && !(name in OPTIONS)
+    name !== "id" && !PROMPTS.includes(name) && !Object.hasOwn(OPTIONS, name)
   );
   if (unknown !== undefined) {
     const known = Object.keys(OPTIONS).join(", ");
@@ -67,7 +69,7 @@ export function parseRequest(text: string, defaults: GenerationOptions): BatchRe
 export function idOf(text: string): unknown {
   try {
     const line: unknown = JSON.parse(text);
-    return isRecord(line) ? checkedId(line.id) : undefined;
+    return isObject(line) ? checkedId(line.id) : undefined;
   } catch {
     return undefined;
   }
@@ -94,7 +96,9 @@ function promptOf(
 }
 
 function optionsOf(line: Record<string, unknown>, defaults: GenerationOptions): GenerateOptions {
-  const options: Record<string, unknown> = {};
+  // Flags that lines have no word for count too.
+  const sampling = Object.entries(chosenSampling(defaults)).filter(([, value]) => value !== undefined);
+  const options: Record<string, unknown> = Object.fromEntries(sampling);
   for (const [name, [key, kind]] of Object.entries(OPTIONS)) {
     const value = line[name] ?? defaults[key];
     if (value === undefined) continue;
@@ -117,9 +121,5 @@ const KINDS: Readonly<Record<Kind, { readonly name: string; is(value: unknown): 
 };
 
 function isMessage(value: unknown): value is ChatMessage {
-  return isRecord(value) && typeof value.role === "string" && typeof value.content === "string";
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject(value) && typeof value.role === "string" && typeof value.content === "string";
 }

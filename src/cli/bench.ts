@@ -72,7 +72,7 @@ function tests(model: Model, options: BenchOptions, signal: AbortSignal): Test[]
       signal,
     }).stats();
   return [
-    { name: `pp${promptTokens}`, tokens: promptTokens, run: () => model.logits(ids) },
+    { name: `pp${promptTokens}`, tokens: promptTokens, run: () => model.logits(ids, undefined, signal) },
     { name: `tg${genTokens}`, tokens: genTokens, run: decode },
   ].filter((test) => test.tokens > 0);
 }

@@ -34,7 +34,7 @@ export async function logits(
     lazyTokenizer: true,
   });
   await using model = opened.model;
-  const row = await model.logits(ids, decoderIds);
+  const row = await model.logits(ids, decoderIds, signal);
   const best = likeliest(row, top ?? SHOWN);
   const pairs = best.map(({ id, logit }): [number, number] => [id, logit]);
   if (json) {

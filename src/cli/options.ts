@@ -62,7 +62,10 @@ export function commonOptions(): Option[] {
 /** Makes the options of commands that load a model. */
 export function modelOptions(): Option[] {
   return [
-    new Option("--model <model>", ".gguf or .safetensors file, or folder; default: the model built in"),
+    new Option(
+      "--model <model>",
+      "file (.gguf, .safetensors, .forge), folder or URL; default: the model built in",
+    ),
     new Option("--backend <name>", "where to run").choices(["auto", ...BACKEND_NAMES]),
     new Option(
       "--threads <n>",

@@ -4,6 +4,7 @@
  * @module
  */
 import { LLMForgeError, UnsupportedModelError } from "../errors.ts";
+import { PARTS } from "../formats/forge_layout.ts";
 import { type MetadataPair, metadataPair } from "../formats/gguf_values.ts";
 import type { ModelFile } from "../formats/model_file.ts";
 import type { JsonObject } from "../formats/json.ts";
@@ -17,7 +18,7 @@ import { samplingDefaults } from "../model_files.ts";
 import { tensorSource } from "../weight_source.ts";
 import { type LocatedWeight, locateWeights } from "../weights.ts";
 import { activationField, ggufConfig, type GgufFields, ropeTensors } from "./gguf_config.ts";
-import { ggufTokenizerFields } from "./gguf_tokenizer.ts";
+import { tokenizerFields } from "./gguf_tokenizer.ts";
 import { configText, huggingFaceConfig, huggingFaceFamily } from "./hugging_face_config.ts";
 import { huggingFaceTokenizerFiles } from "./hugging_face_tokenizer.ts";
 import type { Matrix } from "./matrix.ts";
@@ -90,13 +91,14 @@ async function describe(
 }
 
 async function ownFiles(file: ModelFile): Promise<Record<string, string>> {
-  const { config, generationConfig, tokenizerJson, tokenizerConfig, chatTemplate } = file;
+  const { config, generationConfig, poolingConfig, tokenizerJson, tokenizerConfig, chatTemplate } = file;
   return {
-    ...(config && { "config.json": configText(config) }),
-    ...(generationConfig && { "generation_config.json": json(generationConfig) }),
-    ...(tokenizerJson && { "tokenizer.json": json(await tokenizerJson()) }),
-    ...(tokenizerConfig && { "tokenizer_config.json": json(await tokenizerConfig()) }),
-    ...(chatTemplate && { "chat_template.jinja": await chatTemplate() }),
+    ...(config && { [PARTS.config]: configText(config) }),
+    ...(generationConfig && { [PARTS.generationConfig]: json(generationConfig) }),
+    ...(poolingConfig && { [PARTS.pooling]: json(poolingConfig) }),
+    ...(tokenizerJson && { [PARTS.tokenizer]: json(await tokenizerJson()) }),
+    ...(tokenizerConfig && { [PARTS.tokenizerConfig]: json(await tokenizerConfig()) }),
+    ...(chatTemplate && { [PARTS.chatTemplate]: await chatTemplate() }),
   };
 }
 
@@ -185,7 +187,7 @@ async function toGguf(
     ...fields,
     ...(typeof named === "string" && named !== "" ? { "general.name": named } : {}),
     ...samplingFields(file),
-    ...await ggufTokenizerFields(file, config),
+    ...await tokenizerFields(file, config),
   };
   const pairs = Object.entries(all).map(([key, value]) => metadataPair(key, value));
   return { family: architecture, to, naming: "gguf", extra, pairs, files: {} };
@@ -206,7 +208,10 @@ function toHuggingFace(
     shapeOf: headShape(config),
     smallTensors: new Map(),
   });
-  const { "generation_config.json": generation, ...tokenizer } = huggingFaceTokenizerFiles(file.metadata);
+  const { "generation_config.json": generation, ...tokenizer } = huggingFaceTokenizerFiles(
+    file.metadata,
+    file.name,
+  );
   const all = { ...generation as JsonObject | undefined, ...samplingSettings(file) };
   const files = {
     ...(Object.keys(all).length > 0 ? { "generation_config.json": all } : {}),

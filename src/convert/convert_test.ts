@@ -161,7 +161,7 @@ Deno.test("quantized: matrices by rule, vectors stay, rows that do not fit get a
   }));
 
 Deno.test("quantized while loading is the same as quantized in a file", async () => {
-  for (const quantize of ["q8_0", "q4_1", "f16"] as const) {
+  for (const quantize of ["q8_0", "q4_1", "q5_k", "f16"] as const) {
     await withFolder(async (folder) => {
       const source = new URL("llama-gqa/", MODELS);
       await convert(source, `${folder}/m`, { quantize });
@@ -196,6 +196,26 @@ Deno.test("safetensors in shards with an index, and as one file with what belong
     await assertGolden(`${folder}/one/x.safetensors`, golden);
     const again = () => convert(source, `${folder}/one/y.safetensors`);
     await assertRejects(again, InvalidFileError, "a folder of its own");
+  }));
+
+Deno.test("the pooling of a sentence embedder goes along", () =>
+  withFolder(async (folder) => {
+    const pooling = { word_embedding_dimension: 32, pooling_mode_cls_token: true };
+    const [source, forge, again] = [`${folder}/source`, `${folder}/m.forge`, `${folder}/again`];
+    await Deno.mkdir(`${source}/1_Pooling`, { recursive: true });
+    for (const name of ["config.json", "model.safetensors"]) {
+      await Deno.copyFile(new URL(`bert/${name}`, MODELS), `${source}/${name}`);
+    }
+    await Deno.writeTextFile(`${source}/1_Pooling/config.json`, JSON.stringify(pooling));
+    await convert(source, forge);
+    await convert(forge, again);
+    for (const path of [forge, again]) {
+      await open(path, (file) => {
+        assertEquals(file.poolingConfig, pooling);
+        return Promise.resolve();
+      });
+    }
+    await assertRejects(() => convert(source, `${folder}/m.gguf`), UnsupportedModelError, "pooling");
   }));
 
 Deno.test("a conversion that ends early leaves nothing, and what was there stays", () =>

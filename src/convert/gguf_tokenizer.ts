@@ -17,7 +17,7 @@ import { GPT2_WORDS, PRE_TOKENIZERS } from "../tokenizer/pre_tokenizers.ts";
 import type { GgufFields } from "./gguf_config.ts";
 
 /** The keys of a model's tokenizer; a file without one says so. */
-export async function ggufTokenizerFields(file: ModelFile, config: DecoderConfig): Promise<GgufFields> {
+export async function tokenizerFields(file: ModelFile, config: DecoderConfig): Promise<GgufFields> {
   const json = await file.tokenizerJson?.();
   const settings = await file.tokenizerConfig?.();
   const ids = idFields(file, config, json, isObject(settings) ? settings : {});
@@ -36,9 +36,11 @@ function isDefinition(json: unknown): json is TokenizerDefinition {
   return isObject(json) && isObject(json.model) && typeof json.model.vocab === "object";
 }
 
-/** The vocabulary of a `tokenizer.json`, for an embedding of `size` tokens. */
+/** The vocabulary of a `tokenizer.json`, for an embedding of `size` tokens; none where it is not one of BPE. */
 export function vocabularyFields(definition: TokenizerDefinition, size: number): Record<string, GgufValue> {
   const { model } = definition;
+  // Whoever reads the vocabulary would take it for BPE; the tokenizer.json that goes along says what it is.
+  if (model.type !== undefined && model.type !== "BPE") return { "tokenizer.ggml.model": "none" };
   const tokens = tokensById(definition, size);
   const types = tokenTypes(definition, tokens);
   const common = {

@@ -4,6 +4,7 @@
  * @module
  */
 import { TokenizerError } from "../errors.ts";
+import { parseJson } from "../formats/json.ts";
 import type { MetadataValue } from "../formats/model_file.ts";
 import { EMBEDDED_TOKENIZER } from "../model_files.ts";
 import { type DecodedFields, ggufTokenizerFields, TOKEN_TYPE } from "../tokenizer/gguf_fields.ts";
@@ -14,9 +15,14 @@ import { SENTENCE_PIECE_SPACE } from "../tokenizer/vocabulary.ts";
 export type JsonFiles = Record<string, unknown>;
 
 /** `tokenizer.json`, `tokenizer_config.json` and `generation_config.json`; none where the file has no tokenizer. */
-export function huggingFaceTokenizerFiles(metadata: Readonly<Record<string, MetadataValue>>): JsonFiles {
+export function huggingFaceTokenizerFiles(
+  metadata: Readonly<Record<string, MetadataValue>>,
+  file: string,
+): JsonFiles {
   const embedded = metadata[EMBEDDED_TOKENIZER];
-  const definition = typeof embedded === "string" ? JSON.parse(embedded) : undefined;
+  const definition = typeof embedded === "string"
+    ? parseJson(embedded, { file, tensor: EMBEDDED_TOKENIZER })
+    : undefined;
   const model = metadata["tokenizer.ggml.model"];
   if (model === undefined || model === "none") {
     return definition ? { "tokenizer.json": definition, "tokenizer_config.json": {} } : {};

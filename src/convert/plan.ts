@@ -32,9 +32,9 @@ export async function planConversion(
   const content = file.naming === naming ? await ownContent(file) : await translatedContent(file);
   const fallbacks: { tensor: string; dtype: DType }[] = [];
   const tensors = content.tensors.map((tensor) => {
-    const { source: { dtype }, name, shape, weight } = tensor;
+    const { name, shape, weight } = tensor;
     if (kind === undefined) return tensorOut(tensor, asFormat(tensor, naming));
-    const choice = chooseDType({ weight, shape, dtype }, kind, content.tiedHead);
+    const choice = chooseDType({ weight, shape }, kind, content.tiedHead);
     if (!choice) return tensorOut(tensor, asFormat(tensor, naming));
     if (!choice.fits) fallbacks.push({ tensor: name, dtype: choice.dtype });
     return tensorOut(tensor, choice.dtype);
@@ -67,6 +67,7 @@ const FILE_TYPES: Readonly<Partial<Record<string, number>>> = {
   q5_0: 8,
   q5_1: 9,
   q4_k: 14,
+  q5_k: 16,
   q6_k: 18,
   bf16: 32,
 };

@@ -4,7 +4,11 @@ import { MODELS, withFolder } from "../../tests/support/goldens.ts";
 import { UnsupportedModelError } from "../errors.ts";
 import { openModelFile } from "../formats/open.ts";
 import { describeModel } from "../models/describe.ts";
+import { DTYPES } from "../tensor/dtype.ts";
+import { WRITABLE } from "../tensor/quantize.ts";
 import { convert, convertFile } from "./convert.ts";
+import { QUANT_KINDS } from "./quant_kinds.ts";
+import { chooseDType } from "./quantize_plan.ts";
 import { differences } from "./same_config.ts";
 
 const factors = (from: number): number[] => Array.from({ length: 8 }, (_, i) => from + i / 8);
@@ -55,3 +59,14 @@ Deno.test("windows in layers that GGUF readers do not know of are refused by nam
     await assertRejects(write, UnsupportedModelError, "GGUF cannot say this model's windows");
     file.close();
   }));
+
+Deno.test("all that can be written in blocks is a kind, and rows of any length get something", () => {
+  assertEquals(QUANT_KINDS.toSorted(), WRITABLE.toSorted());
+  for (const kind of QUANT_KINDS) {
+    assertEquals(chooseDType({ shape: [2, 256] }, kind, false), { dtype: kind, fits: true });
+    const choice = chooseDType({ shape: [2, 30] }, kind, false);
+    assertEquals(choice && DTYPES[choice.dtype].blockSize, 1);
+  }
+  assertEquals(chooseDType({ shape: [2, 32] }, "q5_k", false), { dtype: "q5_1", fits: false });
+  assertEquals(chooseDType({ shape: [256] }, "q5_k", false), undefined);
+});

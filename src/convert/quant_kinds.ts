@@ -12,6 +12,7 @@ export type QuantKind =
   | "q5_0"
   | "q5_1"
   | "q4_k"
+  | "q5_k"
   | "q6_k"
   | "f16"
   | "bf16"
@@ -25,6 +26,7 @@ export const QUANT_KINDS: readonly QuantKind[] = [
   "q5_0",
   "q5_1",
   "q4_k",
+  "q5_k",
   "q6_k",
   "f16",
   "bf16",

@@ -5,12 +5,12 @@
  */
 import { DTypeError } from "../errors.ts";
 import { type DType, DTYPES } from "../tensor/dtype.ts";
-import { dequantize, quantize } from "../tensor/quantize.ts";
 import { QUANT_KINDS, type QuantKind } from "./quant_kinds.ts";
 
 /** What is taken where the rows of a weight are no whole blocks, as llama.cpp does. */
 const SMALLER_BLOCKS: Readonly<Partial<Record<QuantKind, QuantKind>>> = {
   q4_k: "q5_0",
+  q5_k: "q5_1",
   q6_k: "q8_0",
   q8_0: "f16",
   q4_0: "f16",
@@ -26,6 +26,7 @@ const HEAD_KINDS: Readonly<Partial<Record<QuantKind, QuantKind>>> = {
   q5_0: "q6_k",
   q5_1: "q6_k",
   q4_k: "q6_k",
+  q5_k: "q6_k",
 };
 
 /** Small matrices that decide much: they are never quantized. */
@@ -39,8 +40,6 @@ export interface Candidate {
   readonly weight?: string;
   /** Dimensions, outermost first. */
   readonly shape: readonly number[];
-  /** Its dtype now. */
-  readonly dtype: DType;
 }
 
 /** The dtype that a weight gets. */
@@ -56,53 +55,25 @@ export interface Choice {
  * everything else stays, and gives nothing. `tiedHead`: the embedding is the head, too.
  */
 export function chooseDType(
-  { weight, shape, dtype }: Candidate,
+  { weight, shape }: Candidate,
   kind: QuantKind,
   tiedHead: boolean,
 ): Choice | undefined {
-  if (shape.length < 2 || !READABLE.has(dtype) || isKept(weight)) return undefined;
+  if (shape.length < 2 || isKept(weight)) return undefined;
   const isHead = weight === "head.weight" || (tiedHead && weight === "embedding.weight");
   const columns = shape[shape.length - 1];
   const wanted = (isHead && HEAD_KINDS[kind]) || kind;
   for (let next: QuantKind | undefined = wanted; next; next = SMALLER_BLOCKS[next]) {
-    if (available(next) && columns % DTYPES[next as DType].blockSize === 0) {
+    if (columns % DTYPES[next].blockSize === 0) {
       // The head has more bits than were asked for, whichever of the two it gets.
-      return { dtype: next as DType, fits: next === wanted || (wanted !== kind && next === "q8_0") };
+      return { dtype: next, fits: next === wanted || (wanted !== kind && next === "q8_0") };
     }
   }
   throw new DTypeError(`no dtype for rows of ${columns} elements is like ${kind}; convert to f16`);
 }
 
-/** Throws a `DTypeError` for a kind that this version cannot write. */
+/** Throws a `DTypeError` for what is not a kind. */
 export function checkKind(kind: string): asserts kind is QuantKind {
-  if (writable().includes(kind as QuantKind)) return;
-  throw new DTypeError(`cannot quantize to ${kind}; choose one of ${writable().join(", ")}`);
+  if (QUANT_KINDS.some((known) => known === kind)) return;
+  throw new DTypeError(`cannot quantize to ${kind}; choose one of ${QUANT_KINDS.join(", ")}`);
 }
-
-/** The kinds that this version can write. */
-export function writable(): QuantKind[] {
-  return QUANT_KINDS.filter(available);
-}
-
-function available(kind: QuantKind): boolean {
-  return WRITABLE.has(kind);
-}
-
-/** Dtypes for which a conversion, tried on one block, does not throw. */
-function possible(convert: (dtype: DType, info: typeof DTYPES[DType]) => unknown): ReadonlySet<string> {
-  const found = (Object.entries(DTYPES) as [DType, typeof DTYPES[DType]][]).filter(([dtype, info]) => {
-    try {
-      convert(dtype, info);
-      return true;
-    } catch (error) {
-      if (error instanceof DTypeError) return false;
-      throw error;
-    }
-  });
-  return new Set(found.map(([dtype]) => dtype));
-}
-
-const READABLE = possible((dtype, { blockSize, blockBytes }) =>
-  dequantize(dtype, new Uint8Array(blockBytes), new Float32Array(blockSize))
-);
-const WRITABLE = possible((dtype, { blockSize }) => quantize(dtype, new Float32Array(blockSize)));

@@ -11,7 +11,7 @@ import { checkKind, chooseDType } from "./quantize_plan.ts";
 /**
  * The weights with the dtypes that they get on the way to the backend, by the same rules as in a converted file.
  *
- * @throws {DTypeError} for a kind that this version cannot write.
+ * @throws {DTypeError} for what is not a kind.
  */
 export function quantizeWeights(
   located: readonly LocatedWeight[],
@@ -22,7 +22,7 @@ export function quantizeWeights(
   return located.map((weight) => {
     const { spec } = weight;
     if (spec.layout !== "packed" || isQuantized(spec.dtype)) return weight;
-    const choice = chooseDType({ weight: spec.name, shape: spec.shape, dtype: spec.dtype }, kind, tiedHead);
+    const choice = chooseDType({ weight: spec.name, shape: spec.shape }, kind, tiedHead);
     return choice ? { ...weight, spec: { ...spec, dtype: choice.dtype } } : weight;
   });
 }

@@ -101,6 +101,8 @@ async function folder(plan: Plan, options: TargetOptions): Promise<void> {
   };
   const sinks: ByteSink[] = [];
   const open = async (file: string): Promise<ByteSink> => {
+    const { folder } = splitPath(file);
+    if (folder !== "") await makeFolder(`${place}/${folder}`);
     const sink = await fileSink(`${place}/${file}`);
     sinks.push(sink);
     return sink;
@@ -130,6 +132,8 @@ async function besideOneFile(plan: Plan, options: TargetOptions): Promise<void> 
   }
   await oneFile(options.path, (sink) => writeSafetensors(sink, plan.tensors, plan.strings, options));
   for (const [name, text] of Object.entries(plan.files)) {
+    const below = splitPath(name).folder;
+    if (below !== "") await makeFolder(folder + below);
     await oneFile(folder + name, (sink) => Promise.resolve(sink.write(encode(text))));
   }
 }

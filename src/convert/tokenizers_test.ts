@@ -1,8 +1,10 @@
 /** Tokenizers in the other format's words give the same ids. @module */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { smallTokenizer } from "../../tests/support/small_tokenizer.ts";
+import { InvalidFileError } from "../errors.ts";
 import type { MetadataValue } from "../formats/model_file.ts";
+import { EMBEDDED_TOKENIZER } from "../model_files.ts";
 import { createGgufTokenizer } from "../tokenizer/gguf.ts";
 import { TOKEN_TYPE } from "../tokenizer/gguf_fields.ts";
 import { createHuggingFaceTokenizer } from "../tokenizer/hugging_face.ts";
@@ -50,7 +52,7 @@ function assertSameIds(a: Tokenizer, b: Tokenizer): void {
 
 /** The tokenizer of the folder that a GGUF file's vocabulary becomes. */
 async function inFolder(metadata: Metadata): Promise<{ json: unknown; tokenizer: Tokenizer }> {
-  const files = huggingFaceTokenizerFiles(metadata);
+  const files = huggingFaceTokenizerFiles(metadata, "test");
   const json = files["tokenizer.json"];
   const config = files["tokenizer_config.json"] as Record<string, unknown>;
   return { json, tokenizer: await createHuggingFaceTokenizer(json, { config }) };
@@ -75,6 +77,19 @@ Deno.test("byte-level BPE to tokenizer.json and back", async () => {
   const { json, tokenizer } = await inFolder(fields);
   assertSameIds(gguf, tokenizer);
   assertSameIds(gguf, await createGgufTokenizer(plain(json, 300)));
+});
+
+Deno.test("vocabularies that are not of BPE are not written as such", () => {
+  for (const type of ["WordPiece", "Unigram"]) {
+    const { model, ...rest } = smallTokenizer(300);
+    const json = { ...rest, model: { ...model as Record<string, unknown>, type } };
+    assertEquals(plain(json, 300), { "tokenizer.ggml.model": "none" });
+  }
+});
+
+Deno.test("a tokenizer.json that is damaged is told with its file", () => {
+  const metadata = { [EMBEDDED_TOKENIZER]: "{" };
+  assertThrows(() => huggingFaceTokenizerFiles(metadata, "a.gguf"), InvalidFileError, "a.gguf");
 });
 
 /** The metadata of a tokenizer.json as a reader has them. */

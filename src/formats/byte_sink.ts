@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ByteWriter } from "./byte_writer.ts";
 import type { TensorOut } from "./tensor_out.ts";
 
 /** A file that is being written. Ends with `finish` or `abort`, and only `finish` makes it one. */
@@ -21,29 +22,21 @@ export interface ByteSink {
 export class MemorySink implements ByteSink {
   /** As errors name it. */
   readonly name = "a file in memory";
-  #bytes = new Uint8Array(1 << 12);
-  #length = 0;
+  #writer = new ByteWriter();
 
   /** Appends bytes. */
   write(bytes: Uint8Array): void {
-    const length = this.#length + bytes.length;
-    if (length > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(length, 2 * this.#bytes.length));
-      larger.set(this.#bytes.subarray(0, this.#length));
-      this.#bytes = larger;
-    }
-    this.#bytes.set(bytes, this.#length);
-    this.#length = length;
+    this.#writer.bytes(bytes);
   }
   /** Nothing has to be done. */
   finish(): void {}
   /** Drops what was written. */
   abort(): void {
-    this.#length = 0;
+    this.#writer = new ByteWriter();
   }
   /** All that was written. */
   get bytes(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(0, this.#length);
+    return this.#writer.finish();
   }
 }
 

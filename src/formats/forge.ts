@@ -159,6 +159,7 @@ function describe(
       : {}),
     config: object(PARTS.config),
     generationConfig: object(PARTS.generationConfig),
+    poolingConfig: object(PARTS.pooling),
     tokenizerJson: value(PARTS.tokenizer),
     tokenizerConfig: value(PARTS.tokenizerConfig),
     ...(template === undefined ? {} : { chatTemplate: () => Promise.resolve(template) }),

@@ -34,6 +34,7 @@ export const START_CRC_OFFSET = START_BYTES - 4;
 export const PARTS = {
   config: "config.json",
   generationConfig: "generation_config.json",
+  pooling: "1_Pooling/config.json",
   metadata: "metadata.gguf",
   ggufTokenizer: "tokenizer.gguf",
   strings: "metadata.json",

@@ -54,7 +54,12 @@ export async function fileSink(path: string): Promise<ByteSink> {
       attempt(() => fs.fsyncSync(file));
       attempt(() => fs.closeSync(file));
       handle = undefined;
-      attempt(() => fs.renameSync(temporary, path));
+      try {
+        attempt(() => fs.renameSync(temporary, path));
+      } catch (error) {
+        fs.rmSync(temporary, { force: true });
+        throw error;
+      }
     },
     abort() {
       if (handle === undefined) return;

@@ -12,16 +12,16 @@ import { PagePool, pagesFor } from "./pages.ts";
 
 /** What the decoder of an encoder–decoder sees of one input. Every holder disposes of it once. */
 export class CrossPart {
-  readonly #pool: PagePool;
+  readonly #give: (pages: readonly number[]) => void;
   #holders = 1;
   /** Pages, in order. */
   readonly pages: readonly number[];
   /** Tokens of the input. */
   readonly length: number;
 
-  /** Pages of the pool, which get back there with the last holder. */
-  constructor(pool: PagePool, pages: readonly number[], length: number) {
-    this.#pool = pool;
+  /** Pages, which the last holder gives back. */
+  constructor(give: (pages: readonly number[]) => void, pages: readonly number[], length: number) {
+    this.#give = give;
     this.pages = pages;
     this.length = length;
   }
@@ -39,7 +39,7 @@ export class CrossPart {
 
   /** One holder less. */
   [Symbol.dispose](): void {
-    if (--this.#holders === 0) this.#pool.give(this.pages);
+    if (--this.#holders === 0) this.#give(this.pages);
   }
 }
 
@@ -64,11 +64,18 @@ export interface CrossCacheSizes {
   readonly dtype: "f32" | "f16";
 }
 
+/** An input that waits for pages. */
+interface Waiting {
+  readonly length: number;
+  readonly go: (part: CrossPart) => void;
+}
+
 /** The buffers of all layers, and their pages. */
 export class CrossCache {
   readonly #backend: Backend;
   readonly #pool: PagePool;
   readonly #maxLength: number;
+  readonly #waiting: Waiting[] = [];
   /** Buffers by their names in Programs. */
   readonly bindings: Map<string, Buffer> = new Map();
   /** Sizes, as Programs declare them. */
@@ -81,8 +88,8 @@ export class CrossCache {
     { contextLength, cacheTokens, dtype }: CrossCacheSizes,
   ) {
     this.#backend = backend;
-    this.#maxLength = contextLength;
     const pages = pagesFor(cacheTokens);
+    this.#maxLength = Math.min(contextLength, pages * PAGE_SIZE);
     this.#pool = new PagePool(pages);
     this.shape = { pages, maxPages: pagesFor(contextLength) };
     try {
@@ -103,22 +110,60 @@ export class CrossCache {
   }
 
   /**
-   * Takes pages for an input of so many tokens.
+   * Takes pages for an input of so many tokens. Where there are too few, it waits for those who came before, and for as
+   * many to be given back.
    *
-   * @throws {SequenceLengthExceededError} where there are not enough.
+   * @throws {SequenceLengthExceededError} where it is longer than the context.
+   * @throws where the signal is aborted: its reason.
    */
-  take(length: number): CrossPart {
-    const wanted = pagesFor(length);
-    if (length > this.#maxLength || wanted > this.#pool.free) {
-      const max = Math.min(this.#maxLength, this.#pool.free * PAGE_SIZE);
-      throw new SequenceLengthExceededError({ max, actual: length });
+  async take(length: number, signal?: AbortSignal): Promise<CrossPart> {
+    if (length > this.#maxLength) {
+      throw new SequenceLengthExceededError({ max: this.#maxLength, actual: length });
     }
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<CrossPart>();
+    const waiting: Waiting = { length, go: resolve };
+    const onAbort = (): void => {
+      const place = this.#waiting.indexOf(waiting);
+      if (place < 0) return;
+      this.#waiting.splice(place, 1);
+      reject(signal?.reason);
+      this.#serve();
+    };
+    this.#waiting.push(waiting);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#serve();
+    try {
+      return await promise;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Gives pages to those who wait, in the order in which they came. */
+  #serve(): void {
+    for (
+      let [next] = this.#waiting;
+      next && pagesFor(next.length) <= this.#pool.free;
+      [next] = this.#waiting
+    ) {
+      this.#waiting.shift();
+      next.go(this.#part(next.length));
+    }
+  }
+
+  #part(length: number): CrossPart {
     const pages: number[] = [];
-    for (let page = this.#pool.take(); page !== undefined; page = this.#pool.take()) {
+    while (pages.length < pagesFor(length)) {
+      const page = this.#pool.take();
+      if (page === undefined) break;
       pages.push(page);
-      if (pages.length === wanted) break;
     }
-    return new CrossPart(this.#pool, pages, length);
+    const give = (pages: readonly number[]): void => {
+      this.#pool.give(pages);
+      this.#serve();
+    };
+    return new CrossPart(give, pages, length);
   }
 
   /** Frees the buffers. */

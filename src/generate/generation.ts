@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkWhole } from "../check.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import type { TokenLogprob } from "../sampling/logprobs.ts";
 import { Sampler, type SamplingOptions } from "../sampling/sampler.ts";
@@ -74,7 +75,7 @@ export interface GenerationSource {
   readonly engine: Engine;
   /** In encoder–decoders, what reads the prompt, and the tokens that the text then begins with. */
   readonly encoder?: {
-    read(ids: readonly number[]): Promise<CrossPart>;
+    read(ids: readonly number[], signal?: AbortSignal): Promise<CrossPart>;
     readonly startIds: readonly number[];
   };
   /** Turns ids into text; asked for when the first text is needed. Without one, chunks have no text. */
@@ -103,18 +104,16 @@ export class Generation implements AsyncIterable<Chunk> {
   readonly #sampler: Sampler;
   readonly #started = performance.now();
   #iterator?: AsyncGenerator<Chunk>;
+  /** Reading to the end by `text` or `stats`, where nobody else reads. */
+  #draining?: Promise<void>;
   #stats?: GenerationStats;
   #text = "";
 
   /** Checks the options; the work starts with the first read. */
   constructor(source: GenerationSource, prompt: string | readonly number[], options: GenerateOptions = {}) {
     const { maxTokens, logprobs } = options;
-    if (maxTokens !== undefined && (!Number.isInteger(maxTokens) || maxTokens < 0)) {
-      throw new InvalidArgumentError(`maxTokens must be a whole number of at least 0, not ${maxTokens}`);
-    }
-    if (typeof logprobs === "number" && (!Number.isInteger(logprobs) || logprobs < 0)) {
-      throw new InvalidArgumentError(`logprobs must be a whole number of at least 0, not ${logprobs}`);
-    }
+    if (maxTokens !== undefined) checkWhole("maxTokens", maxTokens, 0);
+    if (typeof logprobs === "number") checkWhole("logprobs", logprobs, 0);
     checkContextOptions(source.engine.runner, options);
     this.#source = source;
     this.#prompt = prompt;
@@ -162,7 +161,11 @@ export class Generation implements AsyncIterable<Chunk> {
   }
 
   async #drain(): Promise<void> {
-    if (this.#iterator) return;
+    if (!this.#iterator) this.#draining = this.#readAll();
+    await this.#draining;
+  }
+
+  async #readAll(): Promise<void> {
     for await (const _ of this);
   }
 
@@ -173,6 +176,18 @@ export class Generation implements AsyncIterable<Chunk> {
     }
     await tokenizer.prepare();
     return tokenizer.encode(this.#prompt, { parseSpecial: true });
+  }
+
+  /** Has the encoder read the prompt, where there is one; nothing where that was aborted. */
+  async #read(promptIds: readonly number[]): Promise<CrossPart | undefined> {
+    const { signal } = this.#options;
+    if (signal?.aborted) return undefined;
+    try {
+      return await this.#source.encoder?.read(promptIds, signal);
+    } catch (error) {
+      if (signal?.aborted) return undefined;
+      throw error;
+    }
   }
 
   async *#run(): AsyncGenerator<Chunk> {
@@ -193,7 +208,7 @@ export class Generation implements AsyncIterable<Chunk> {
     let finishReason: FinishReason = "abort";
     if (outlives) await engine.runner.context?.prepare();
     const prefillStart = performance.now();
-    const cross = await encoder?.read(promptIds);
+    const cross = await this.#read(promptIds);
     using stream = new TokenStream(engine, {
       promptIds: startIds,
       cross,
@@ -235,7 +250,7 @@ export class Generation implements AsyncIterable<Chunk> {
           promptIds,
           ids,
           finishReason,
-          prefilled: stream.prefilled + (encoder ? promptIds.length : 0),
+          prefilled: stream.prefilled + (cross ? promptIds.length : 0),
           reused: stream.reused,
         },
         this.#started,

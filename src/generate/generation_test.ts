@@ -57,6 +57,28 @@ Deno.test("tokens come one by one, and the stats say what happened", async () =>
   assertEquals(await run.text(), "you");
 });
 
+Deno.test("text and stats may be asked for at once, and a failure is told to all who ask", async () => {
+  const run = generation(says("you"));
+  const [text, { ids }] = await Promise.all([run.text(), run.stats()]);
+  assertEquals([text, ids.length], ["you", 3]);
+  const long = generation(says("you", PAGE_SIZE), {}, new Array(PAGE_SIZE + 1).fill(1));
+  const asked = [long.text(), long.stats(), long.text()];
+  for (const answer of asked) await assertRejects(() => answer, SequenceLengthExceededError);
+  await assertRejects(() => long.text(), SequenceLengthExceededError);
+});
+
+Deno.test("an encoder reads nothing for a generation that is aborted before it begins", async () => {
+  const source = {
+    engine: new Engine(says("you"), { maxQueue: 0 }),
+    encoder: { read: () => Promise.reject(new Error("read")), startIds: [1] },
+    tokenizer: () => Promise.resolve(tokenizer),
+    eosIds: () => tokenizer.eosIds,
+  };
+  const run = new Generation(source, "Hi", { signal: AbortSignal.abort() });
+  const { finishReason, prefillTokens } = await run.stats();
+  assertEquals([finishReason, prefillTokens], ["abort", 0]);
+});
+
 Deno.test("text has whole characters only", async () => {
   const parts = (await chunks(generation(says("aé→🙂")))).map(({ text }) => text);
   assertEquals(parts, ["a", "", "é", "", "", "→", "", "", "", "🙂"]);

@@ -264,10 +264,9 @@ function expertsConfig(read: ConfigReader): ExpertsConfig {
 
 function activation(read: ConfigReader): Activation {
   const name = read.string("hidden_act", "silu");
-  const known = ACTIVATION_NAMES[name];
-  const names = Object.keys(ACTIVATION_NAMES).join(", ");
-  read.refuse("hidden_act", !known, `${name} is not known; known are ${names}`);
-  return known;
+  const names = Object.keys(ACTIVATION_NAMES);
+  read.refuse("hidden_act", !names.includes(name), `${name} is not known; known are ${names.join(", ")}`);
+  return ACTIVATION_NAMES[name];
 }
 
 function windows(read: ConfigReader, layers: number, rules: ConfigRules): number[] {

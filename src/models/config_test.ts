@@ -1,8 +1,9 @@
 /** Configurations that no model has are refused before anything is made of their numbers. @module */
-import { assertRejects } from "@std/assert";
+import { assertRejects, assertThrows } from "@std/assert";
 import { InvalidConfigError } from "../errors.ts";
 import { openModelFile } from "../formats/open.ts";
 import { describeModel } from "./describe.ts";
+import { sentencePooling } from "./pooling.ts";
 
 const MODELS = new URL("../../tests/fixtures/models/", import.meta.url);
 
@@ -23,4 +24,14 @@ Deno.test("impossible numbers of layers and experts", async () => {
     );
   }
   file.close();
+});
+
+Deno.test("names that every object has are not known values", async () => {
+  for (const [model, field] of [["llama", "hidden_act"], ["t5", "feed_forward_proj"]]) {
+    const file = await openModelFile(new URL(`${model}/`, MODELS));
+    const config = { ...file.config, [field]: "constructor" };
+    await assertRejects(() => describeModel({ ...file, config }), InvalidConfigError, field);
+    file.close();
+  }
+  assertThrows(() => sentencePooling({ pooling_mode: "constructor" }), InvalidConfigError, "pooling_mode");
 });

@@ -29,8 +29,8 @@ export function sentencePooling(fields: Readonly<Record<string, unknown>>): Pool
     name.startsWith("pooling_mode_") && fields[name] === true
   );
   const set = typeof named === "string" ? [named] : flags;
-  const pooling = set.length === 1 ? (typeof named === "string" ? NAMED : FLAGS)[set[0]] : undefined;
-  if (pooling) return pooling;
+  const kinds = typeof named === "string" ? NAMED : FLAGS;
+  if (set.length === 1 && Object.hasOwn(kinds, set[0])) return kinds[set[0]];
   const known = Object.keys(FLAGS).join(", ");
   throw new InvalidConfigError(
     "pooling_mode",

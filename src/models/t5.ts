@@ -115,8 +115,11 @@ function feedForwardKind(
 ): Pick<DecoderConfig, "activation" | "gatedFeedForward"> {
   const gated = naming === "gguf" && shapeOf("enc.blk.0.ffn_gate.weight") !== undefined;
   const name = read.string("feed_forward_proj", gated ? "gated-gelu" : "relu");
-  const kind = ACTIVATIONS[name as keyof typeof ACTIVATIONS];
-  const known = Object.keys(ACTIVATIONS).join(", ");
-  read.refuse("feed_forward_proj", !kind, `${name} is not known; known are ${known}`);
-  return kind;
+  const known: readonly string[] = Object.keys(ACTIVATIONS);
+  read.refuse(
+    "feed_forward_proj",
+    !known.includes(name),
+    `${name} is not known; known are ${known.join(", ")}`,
+  );
+  return ACTIVATIONS[name as keyof typeof ACTIVATIONS];
 }

@@ -25,7 +25,7 @@ export function withBreakerIds<Options extends SamplingOptions>(
   const given = options.drySequenceBreakers;
   if (!options.dryMultiplier || !tokenizer) return options;
   const texts = (given ?? DEFAULT_BREAKERS).filter((breaker) => typeof breaker === "string");
-  const found = tokensThatContain(texts, tokenizer);
+  const found = remembered(texts, tokenizer);
   const missing = texts.find((text) => found.get(text)?.length === 0);
   if (given && missing !== undefined) {
     throw new InvalidArgumentError(
@@ -36,6 +36,21 @@ export function withBreakerIds<Options extends SamplingOptions>(
   }
   const ids = (given ?? []).filter((breaker) => typeof breaker !== "string");
   return { ...options, drySequenceBreakers: [...ids, ...new Set([...found.values()].flat())] };
+}
+
+/** What was last looked for in a vocabulary: all of it is read for that, and generations mostly want the same. */
+const last = new WeakMap<object, { readonly key: string; readonly found: Map<string, number[]> }>();
+
+function remembered(
+  texts: readonly string[],
+  tokenizer: Pick<Tokenizer, "vocabSize" | "bytes">,
+): Map<string, number[]> {
+  const key = JSON.stringify(texts);
+  const known = last.get(tokenizer);
+  if (known?.key === key) return known.found;
+  const found = tokensThatContain(texts, tokenizer);
+  last.set(tokenizer, { key, found });
+  return found;
 }
 
 function tokensThatContain(

@@ -17,6 +17,17 @@ Deno.test("without a choice: line end, colon, quotation mark, asterisk, as far a
   assertEquals(withBreakerIds(options, tokenizer).drySequenceBreakers, [1, 2, 3, 5, 6]);
 });
 
+Deno.test("a vocabulary is read once for the same texts", () => {
+  let read = 0;
+  const counting = { ...tokenizer, bytes: (id: number) => (read++, tokenizer.bytes(id)) };
+  const [usual, other] = [{ dryMultiplier: 1 }, { dryMultiplier: 1, drySequenceBreakers: [":"] }];
+  const all = [usual, usual, other, other, usual].map((options) =>
+    withBreakerIds<SamplingOptions>(options, counting).drySequenceBreakers
+  );
+  assertEquals(all, [[1, 2, 3, 5, 6], [1, 2, 3, 5, 6], [3, 5], [3, 5], [1, 2, 3, 5, 6]]);
+  assertEquals(read, 3 * PIECES.length);
+});
+
 Deno.test("nothing is looked up where DRY is off or there is no tokenizer", () => {
   const off = { drySequenceBreakers: ["never"] };
   assertEquals(withBreakerIds(off, tokenizer), off);

@@ -27,7 +27,8 @@ function wordPiece(
   added: readonly AddedToken[],
 ) {
   const whole = new Set(added.map(({ id }) => id));
-  const vocab: Record<string, number> = {};
+  // No prototype, for tokens such as "__proto__".
+  const vocab: Record<string, number> = Object.create(null);
   for (let id = 0; id < tokens.length; id++) {
     const token = tokens[id];
     const begins = token.startsWith(SENTENCE_PIECE_SPACE);

@@ -40,6 +40,18 @@ Deno.test("a WordPiece vocabulary in GGUF gives the ids of its tokenizer.json", 
   }
 });
 
+Deno.test("a token may have a name that every object has", async () => {
+  const { metadata } = await wordPieces();
+  const tokens = [...metadata["tokenizer.ggml.tokens"], "▁__proto__"];
+  const types = [...metadata["tokenizer.ggml.token_type"], TOKEN_TYPE.normal];
+  const tokenizer = await createGgufTokenizer({
+    ...metadata,
+    "tokenizer.ggml.tokens": tokens,
+    "tokenizer.ggml.token_type": types,
+  });
+  assertEquals([tokenizer.vocabSize, tokenizer.piece(tokens.length - 1)], [tokens.length, " __proto__"]);
+});
+
 /** A Unigram vocabulary in which words and their parts compete. */
 const UNIGRAM: readonly [token: string, score: number, type: number][] = [
   ["<pad>", 0, TOKEN_TYPE.control],

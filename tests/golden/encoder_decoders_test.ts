@@ -84,9 +84,28 @@ Deno.test("the pages of an encoder's input are free again after each text", asyn
   for (let round = 0; round < 3; round++) await model.logits(long);
 });
 
+Deno.test("texts wait for room for what their encoder reads, and closing the model ends the waiting", async () => {
+  const options = { backend: "wasm", contextLength: 32, maxSequences: 1 } as const;
+  await using model = await load(new URL("t5/", MODELS), options);
+  const prompts = [1, 2, 3].map((first) => Array.from({ length: 32 }, (_, i) => first + i));
+  const short = { maxTokens: 4, temperature: 0, ignoreEos: true };
+  const alone: (readonly number[])[] = [];
+  for (const prompt of prompts) alone.push((await model.generate(prompt, short).stats()).ids);
+  const together = await Promise.all(prompts.map((prompt) => model.generate(prompt, short).stats()));
+  assertEquals(together.map(({ ids }) => ids), alone);
+  const reader = model.generate(prompts[0], short)[Symbol.asyncIterator]();
+  await reader.next();
+  const aborted = model.generate(prompts[1], { ...short, signal: AbortSignal.timeout(5) });
+  assertEquals((await aborted.stats()).finishReason, "abort");
+  const waiting = model.generate(prompts[1], short).text();
+  await model.close();
+  await assertRejects(() => waiting, InvalidArgumentError, "closed");
+});
+
 Deno.test("wrong ids for encoder or decoder end in a typed error", async () => {
   await using model = await load(new URL("t5/", MODELS), { backend: "wasm" });
   await assertRejects(() => model.logits([]), InvalidArgumentError);
+  await assertRejects(() => model.logits([1], [1], AbortSignal.abort(new RangeError("enough"))), RangeError);
   await assertRejects(() => model.logits([256]), OutOfBoundsError, "vocabulary");
   await assertRejects(() => model.logits([1], [256]), OutOfBoundsError, "vocabulary");
   await assertRejects(() => model.score([1, 2, 3]), InvalidArgumentError, "encoder");

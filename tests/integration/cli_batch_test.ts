@@ -82,6 +82,31 @@ Deno.test("cli batch: a line that is wrong has an error for a result, and the ot
   });
 });
 
+Deno.test("cli batch: a job with a wrong line goes on, and every flag counts", async () => {
+  const lines = [{ id: "x", prompt: "a", tempreature: 1 }, { id: "y", prompt: "Once upon", max_tokens: 1 }];
+  await withLines(lines, async (input, output) => {
+    const run = ["batch", input, output, "--json", "--logit-bias", "5+inf", "--temperature", "0"];
+    assertEquals((await runCli(run, { permissions: PERMISSIONS })).code, 0);
+    const all = await results(output);
+    assertEquals(all.map(({ id }) => id), ["x", "y"]);
+    assertEquals(all[1].ids, [5]);
+    const again = await runCli(run, { permissions: PERMISSIONS });
+    assertEquals(JSON.parse(again.stdout), { lines: 2, resumed: 2, failed: 1, output });
+  });
+});
+
+Deno.test("cli batch: a file that breaks off leaves no errors in the place of results", async () => {
+  // All wait for the first line, which is still at work when the last one is read.
+  const lines = Array.from({ length: 100 }, (_, i) => ({ prompt: "Once", max_tokens: i === 0 ? 200 : 1 }));
+  await withLines(lines, async (input, output) => {
+    await Deno.writeFile(input, Uint8Array.of(0xff, 10), { append: true });
+    const run = ["batch", input, output, "--ignore-eos", "--backend", "reference"];
+    const { code, stderr } = await runCli(run, { permissions: PERMISSIONS });
+    assertEquals([code, await sizeOf(output)], [1, 0]);
+    assertStringIncludes(stderr, "UTF-8");
+  });
+});
+
 Deno.test("cli batch: files that are not there, or of another job, are refused", async () => {
   await withLines([{ id: 1, prompt: "a", max_tokens: 1 }], async (input, output) => {
     const missing = await runCli(["batch", `${input}.no`, output], { permissions: PERMISSIONS });
