@@ -1,5 +1,5 @@
 import { assert } from "@std/assert";
-import { nextTask } from "./next_task.ts";
+import { nextTask, nextTurn } from "./next_task.ts";
 
 function work(milliseconds: number): void {
   const end = performance.now() + milliseconds;
@@ -43,4 +43,14 @@ Deno.test("steps that follow each other quickly are not held up", async () => {
   const started = performance.now();
   for (let step = 0; step < 10_000; step++) await nextTask();
   assert(performance.now() - started < 2000);
+});
+
+Deno.test("turns of the event loop leave nothing behind", async () => {
+  const turns = async (count: number): Promise<number> => {
+    for (let turn = 0; turn < count; turn++) await nextTurn();
+    return Deno.memoryUsage().rss;
+  };
+  const before = await turns(5000);
+  const growth = (await turns(20_000) - before) / 2 ** 20;
+  assert(growth < 40, `memory grew by ${growth.toFixed(0)} MiB in 20,000 turns`);
 });
