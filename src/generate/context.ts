@@ -11,10 +11,10 @@ import { PAGE_SIZE } from "../nn/decoder.ts";
  * What happens when the context is full: `"error"` fails, `"slide"` drops as few of the oldest pages as will do, and
  * `"shift"` half of them, so that it happens seldom. Both keep the first tokens.
  */
-export type ContextPolicy = typeof CONTEXT_POLICIES[number];
+export type ContextPolicy = "error" | "slide" | "shift";
 
 /** All of them. */
-export const CONTEXT_POLICIES = ["error", "slide", "shift"] as const;
+export const CONTEXT_POLICIES: readonly ContextPolicy[] = ["error", "slide", "shift"];
 
 /** Options of what happens when the context is full. */
 export interface ContextOptions {

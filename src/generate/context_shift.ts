@@ -57,7 +57,13 @@ export class ContextShift implements ContextRunner {
   }
 
   async prepare(): Promise<void> {
-    if (this.positions === "rotary") await (this.#compiling ??= this.#compile());
+    if (this.positions !== "rotary") return;
+    try {
+      await (this.#compiling ??= this.#compile());
+    } catch (error) {
+      this.#compiling = undefined;
+      throw error;
+    }
   }
 
   apply(sequence: Sequence, plan: ContextPlan): boolean {

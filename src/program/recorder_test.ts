@@ -105,6 +105,20 @@ Deno.test("attention checks heads, rows, caches and slopes", () => {
   assertThrows(() => g.record("writeKv", [q, q, rows, cache, cache]), ShapeError, "widths");
 });
 
+Deno.test("keys that are turned hold the pairs of the table, which has a row for each page", () => {
+  const g = new Recorder("test", { rows: 8, outputs: 4 });
+  const record = (width: number, headDim: number, rows: "rows" | "outputs" = "rows") => {
+    const table = g.input(`table.${width}.${headDim}.${rows}`, "f32", ["rows", width]);
+    const cache = g.state(`keys.${headDim}`, "f16", [4, 2, 16, headDim]);
+    return g.record("ropeShift", [table, g.step(`pages.${rows}`, "i32", [rows]), cache]);
+  };
+  assertEquals(record(8, 8), []);
+  assertEquals(record(6, 8), []);
+  assertThrows(() => record(10, 8), ShapeError, "do not hold the pairs");
+  assertThrows(() => record(3, 8), ShapeError, "do not hold the pairs");
+  assertThrows(() => record(4, 8, "outputs"), ShapeError, "rows of pages and table");
+});
+
 Deno.test("a reshape keeps the step count outermost", () => {
   const [g, x, fixed] = inputs(["rows", 12], [2, 6]);
   assertEquals(g.reshape(x, ["rows", 3, -1]).shape, ["rows", 3, 4]);

@@ -191,3 +191,18 @@ async function sizeOf(path: string): Promise<number> {
     return 0;
   }
 }
+
+Deno.test("cli batch: a line says what happens when its context is full", async () => {
+  const long = { prompt: "Once", max_tokens: 150, ignore_eos: true };
+  const lines = [{ ...long, context_full: "slide", keep: 0 }, long, { ...long, context_full: "wrap" }];
+  await withLines(lines, async (input, output) => {
+    const args = ["batch", input, output, "--context", "96"];
+    await runCli(args, { permissions: PERMISSIONS });
+    const [slides, fails, wrong] = await results(output);
+    assertEquals(slides.ids.length, 150);
+    assertEquals([fails, wrong].map(({ error }) => error.code), [
+      "SEQUENCE_LENGTH_EXCEEDED",
+      "INVALID_ARGUMENT",
+    ]);
+  });
+});

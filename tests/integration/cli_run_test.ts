@@ -106,3 +106,13 @@ Deno.test("cli run: --kv f16 halves the cache", async () => {
   );
   assertEquals(f32.memory.kv, 2 * f16.memory.kv);
 });
+
+Deno.test("cli run: a text ends with its context, unless --context-full says otherwise", async () => {
+  const args = ["Once upon a time", "--context", "96", "--max-tokens", "200", "--ignore-eos"];
+  const { code, stderr } = await runCli(args);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "the context holds 96");
+  const more = ["--context-full", "slide", "--keep", "8"];
+  assertEquals((await runJson([...args, ...more])).ids.length, 200);
+  assertEquals((await runCli([...args, "--context-full", "wrap"])).code, 2);
+});

@@ -101,7 +101,11 @@ impl Region for RopeShift {
 
     fn unit_work(&self, _counts: &Counts) -> f32 {
         let shape = &self.caches.shape;
-        let slow = if shape.kv_dtype == DType::F16 { 2.0 } else { 0.5 };
+        let slow = if shape.kv_dtype == DType::F16 {
+            2.0
+        } else {
+            0.5
+        };
         (2 * self.rotation.pairs * shape.page_size) as f32 * slow
     }
 

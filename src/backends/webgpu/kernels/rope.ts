@@ -1,8 +1,9 @@
 /**
- * ropeTable and rope.
+ * ropeTable, rope and ropeShift.
  *
  * @module
  */
+import { UnsupportedOpError } from "../../../errors.ts";
 import {
   byElement,
   dtypesLike,
@@ -67,6 +68,33 @@ export const ROPE: KernelTable = {
         operands: { 3: writes(out), 4: reads(x), 5: reads(table) },
         rows,
         groups: byElement(width),
+      }];
+    },
+  },
+  ropeShift: {
+    supports: ([table, pages, keys]) =>
+      table === "f32" && pages === "i32" && (keys === "f32" || keys === "f16"),
+    dispatches(view) {
+      const [table, pages, keys] = [0, 1, 2].map((i) => input(view, i));
+      const [, kvHeads, pageSize, headDim] = keys.shape.map((dim) => product([dim]));
+      const half = keys.dtype === "f16";
+      // Two keys would share a word, and race.
+      if (half && headDim % 2 === 1) {
+        throw new UnsupportedOpError("webgpu", "ropeShift of an odd head width", ["f16"]);
+      }
+      return [{
+        shader: "rope_shift",
+        entry: "ropeShift",
+        constants: {
+          PAIRS: product(table.shape.slice(1)) / 2,
+          HEAD_DIM: headDim,
+          KEYS: kvHeads * pageSize,
+          INTERLEAVED: view.op.attrs.interleaved ? 1 : 0,
+          HALF: half ? 1 : 0,
+        },
+        operands: { 1: reads(table), 2: reads(pages), 3: writes(keys) },
+        rows: pages.shape[0],
+        groups: byElement(kvHeads * pageSize),
       }];
     },
   },
