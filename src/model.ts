@@ -344,7 +344,7 @@ export class Model {
     const { tokenizer, name } = this;
     if (template === undefined && tokenizer.chatTemplate === undefined) {
       throw new TokenizerError(
-        `${name} has no chat template; give chat one, or use generate with a plain prompt`,
+        `${name} has no chat template; give chat one (template, --chat-template), or use a plain prompt`,
       );
     }
     const bosToken = tokenizer.bosId === undefined ? "" : tokenizer.piece(tokenizer.bosId);
