@@ -14,7 +14,10 @@ export interface Transcript {
   readonly text: string;
 }
 
-/** The tokens of a rendered conversation, which go on from those of `before` where its text does. */
+/**
+ * The tokens of a rendered conversation: those of `before` as far as its text goes on alike, then its own. The two meet
+ * where both have the end of a token.
+ */
 export function promptIds(
   tokenizer: Tokenizer,
   prompt: string,
@@ -22,9 +25,15 @@ export function promptIds(
 ): readonly number[] {
   // The template writes the special tokens itself.
   const ids = tokenizer.encode(prompt, { addSpecial: false, parseSpecial: true });
-  if (!before || !prompt.startsWith(before.text)) return ids;
-  const start = tailStart(tokenizer, ids, prompt.slice(before.text.length));
-  return start === undefined ? ids : [...before.ids, ...ids.slice(start)];
+  if (!before) return ids;
+  const [known, wanted] = [before.text, prompt].map((text) => new TextEncoder().encode(text));
+  const common = commonLength(known, wanted);
+  const places = tokenPlaces(tokenizer, ids, wanted);
+  for (const [offset, index] of tokenPlaces(tokenizer, before.ids, known)) {
+    const place = offset <= common ? places.get(offset) : undefined;
+    if (place !== undefined) return [...before.ids.slice(0, index), ...ids.slice(place)];
+  }
+  return ids;
 }
 
 /** A prompt and its answer; nothing where the tokens of the answer are not just its text, as after a stop text. */
@@ -33,18 +42,30 @@ export function transcript(
   prompt: Transcript,
   answer: Transcript,
 ): Transcript | undefined {
-  if (tailStart(tokenizer, answer.ids, answer.text) !== 0) return undefined;
+  const places = tokenPlaces(tokenizer, answer.ids, new TextEncoder().encode(answer.text));
+  if (places.get(0) !== 0) return undefined;
   return { ids: [...prompt.ids, ...answer.ids], text: prompt.text + answer.text };
 }
 
-/** Where the tokens begin that end a text with `tail`; nothing where that is inside of a token. */
-function tailStart(tokenizer: Tokenizer, ids: readonly number[], tail: string): number | undefined {
-  const bytes = new TextEncoder().encode(tail);
-  let [start, left] = [ids.length, bytes.length];
-  while (left > 0 && start > 0) {
-    const piece = tokenizer.bytes(ids[--start]);
-    left -= piece.length;
-    if (left < 0 || piece.some((byte, i) => byte !== bytes[left + i])) return undefined;
+/**
+ * Where tokens begin in their text, by offsets in bytes, the last first: as far back as they are the text, for the first
+ * one may have a space that the text has not.
+ */
+function tokenPlaces(tokenizer: Tokenizer, ids: readonly number[], text: Uint8Array): Map<number, number> {
+  let offset = text.length;
+  const places = new Map([[offset, ids.length]]);
+  for (let index = ids.length - 1; index >= 0; index--) {
+    const piece = tokenizer.bytes(ids[index]);
+    const start = offset - piece.length;
+    if (start < 0 || piece.some((byte, i) => byte !== text[start + i])) break;
+    offset = start;
+    places.set(offset, index);
   }
-  return left === 0 ? start : undefined;
+  return places;
+}
+
+function commonLength(a: Uint8Array, b: Uint8Array): number {
+  let length = 0;
+  while (length < a.length && length < b.length && a[length] === b[length]) length++;
+  return length;
 }
