@@ -4,8 +4,7 @@
  * @module
  */
 import type { Chat } from "../chat/chat.ts";
-import { InvalidFileError, PermissionError } from "../errors.ts";
-import { UsageError } from "./usage_error.ts";
+import { InvalidArgumentError, InvalidFileError, PermissionError } from "../errors.ts";
 
 /** A conversation that commands work on. */
 export interface ChatRoom {
@@ -95,16 +94,18 @@ const HELP: string = [
 /**
  * Does what a turn says that begins with a slash; all others are for the model.
  *
- * @throws {UsageError} where there is no such command, or its argument is missing.
+ * @throws {InvalidArgumentError} where there is no such command, or its argument is missing.
  */
 export async function runTurn(room: ChatRoom, turn: string): Promise<Outcome> {
   if (!turn.startsWith("/")) return { say: turn };
   if (turn.startsWith("//")) return { say: turn.slice(1) };
   const [, name, argument] = /^\/(\S*)\s*([^]*)$/.exec(turn.trimEnd()) ?? [];
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!command) throw new UsageError(`there is no command /${name}, /help shows those that there are`);
+  if (!command) {
+    throw new InvalidArgumentError(`there is no command /${name}, /help shows those that there are`);
+  }
   if ((command.argument !== undefined) !== (argument !== "")) {
-    throw new UsageError(
+    throw new InvalidArgumentError(
       `write /${name}${command.argument === undefined ? " alone" : ` ${command.argument}`}`,
     );
   }
@@ -113,7 +114,9 @@ export async function runTurn(room: ChatRoom, turn: string): Promise<Outcome> {
 
 function lastTurn(chat: Chat): string {
   const said = chat.undo();
-  if (said === undefined) throw new UsageError("nothing was said yet, there is no turn to take back");
+  if (said === undefined) {
+    throw new InvalidArgumentError("nothing was said yet, there is no turn to take back");
+  }
   return said;
 }
 
