@@ -22,6 +22,9 @@ export {
   Generation,
   type GenerationStats,
 } from "./src/generate/generation.ts";
+export { Chat, type ChatOptions, type ChatSource, type ChatState } from "./src/chat/chat.ts";
+export { Answer, type AnswerEvents } from "./src/chat/answer.ts";
+export type { Transcript } from "./src/chat/prompt.ts";
 export type { ContextOptions, ContextPolicy } from "./src/generate/context.ts";
 export type { EmbedInput, EmbedOptions, RankedDocument } from "./src/generate/embed.ts";
 export type { EncoderInput } from "./src/generate/encoder.ts";

@@ -65,6 +65,17 @@ export class UnknownDTypeError extends LLMForgeError {
   }
 }
 
+/** A saved session was computed by something else than the model that is to go on with it. */
+export class SessionMismatchError extends LLMForgeError {
+  /** Creates the error; `reason` says with what it was saved. */
+  constructor(reason: string) {
+    super(
+      "SESSION_MISMATCH",
+      `the session was saved with ${reason}; restore it where it was saved, or begin a chat with its messages`,
+    );
+  }
+}
+
 /** Where in a file something is wrong. */
 export interface FilePlace {
   /** Name or path of the file as the caller gave it. */

@@ -6,6 +6,8 @@
 import type { Backend, BackendName, DeviceInfo, WeightHandle } from "./backends/backend.ts";
 import type { BackendReport } from "./backends/select.ts";
 import { InvalidArgumentError, TokenizerError } from "./errors.ts";
+import { Chat, type ChatOptions, type ChatSource } from "./chat/chat.ts";
+import type { SessionModel } from "./chat/session.ts";
 import type { CrossCache, CrossPart } from "./generate/cross_cache.ts";
 import type { Decoder } from "./generate/decoder.ts";
 import type { EmbedInput, EmbedOptions, RankedDocument } from "./generate/embed.ts";
@@ -17,7 +19,7 @@ import { computeLogits } from "./generate/scoring.ts";
 import type { DecoderConfig } from "./models/config.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
 import { withBreakerIds } from "./sampling/sequence_breakers.ts";
-import type { ChatMessage } from "./tokenizer/chat_template.ts";
+import { type ChatMessage, ChatTemplate } from "./tokenizer/chat_template.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 
 /** What a `Model` is made of. */
@@ -184,6 +186,50 @@ export class Model {
   }
 
   /**
+   * Begins a conversation, over the model's own chat template or one that is given. What was computed for a turn is used
+   * again in the next.
+   *
+   * ```ts
+   * import { load } from "@llmforge/llmforge";
+   * await using model = await load();
+   * const chat = model.chat({ template: "{% for m in messages %}{{ m.content }} {% endfor %}", maxTokens: 8 });
+   * for await (const chunk of chat.send("Once upon a time")) console.log(chunk.text);
+   * ```
+   *
+   * @throws {TokenizerError} where the model has no template and none is given.
+   */
+  chat({ system, messages = [], template, ...options }: ChatOptions = {}): Chat {
+    const opening = system === undefined ? [] : [{ role: "system", content: system }];
+    return new Chat(this.#chatSource(template), options, { messages: [...opening, ...messages] });
+  }
+
+  /**
+   * Goes on with a conversation that `chat.save` has made bytes of, without computing it again. Options are given anew.
+   *
+   * ```ts
+   * import { load } from "@llmforge/llmforge";
+   * await using model = await load();
+   * const options = { template: "{% for m in messages %}{{ m.content }} {% endfor %}", maxTokens: 8 };
+   * const chat = model.chat(options);
+   * await chat.send("Once upon a time").text();
+   * const again = await model.restoreChat(await chat.save(), options);
+   * console.log(await again.send("Then").text());
+   * ```
+   *
+   * @throws {InvalidFileError} where the bytes are damaged.
+   * @throws {SessionMismatchError} where they were saved with another model, quantization, backend or type of KV cache.
+   */
+  async restoreChat(
+    session: Uint8Array,
+    { template, ...options }: Omit<ChatOptions, "system" | "messages"> = {},
+  ): Promise<Chat> {
+    this.#checkOpen();
+    const source = this.#chatSource(template);
+    const { restoreSession } = await import("./chat/session.ts");
+    return new Chat(source, options, await this.#track(restoreSession(this.#sessionModel, session)));
+  }
+
+  /**
    * A vector for each text, which may be given as token ids too. With the pooling `none` it is the vectors of all its
    * tokens, one after another. A decoder's are its final hidden states.
    *
@@ -298,6 +344,36 @@ export class Model {
       throw new InvalidArgumentError(`${this.name} is an encoder and writes no text; use embed or rerank`);
     }
     return this.#decoding;
+  }
+
+  #chatSource(template: string | undefined): ChatSource {
+    this.#checkOpen();
+    const { tokenizer, name } = this;
+    if (template === undefined && tokenizer.chatTemplate === undefined) {
+      throw new TokenizerError(
+        `${name} has no chat template; give chat one (template, --chat-template), or use a plain prompt`,
+      );
+    }
+    const bosToken = tokenizer.bosId === undefined ? "" : tokenizer.piece(tokenizer.bosId);
+    const given = template === undefined ? undefined : new ChatTemplate(template);
+    return {
+      tokenizer,
+      render: (messages) =>
+        given ? given.render(messages, { bos_token: bosToken }) : this.applyChatTemplate(messages),
+      generate: (ids, options) => this.generate(ids, options),
+      save: async (state) => {
+        this.#checkOpen();
+        const { saveSession } = await import("./chat/session.ts");
+        return await this.#track(saveSession(this.#sessionModel, state));
+      },
+    };
+  }
+
+  get #sessionModel(): SessionModel {
+    const { decoder, config, weights, backend } = this.#parts;
+    const engine = this.#engine;
+    if (!decoder) throw new InvalidArgumentError(`${this.name} writes no text and has no sessions`);
+    return { engine, decoder, config, weights, backend: backend.name };
   }
 
   /** What an encoder–decoder's texts begin with. */

@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { QUANT_KINDS } from "../convert/quant_kinds.ts";
 import type { BatchOptions } from "./batch.ts";
 import type { BenchOptions } from "./bench.ts";
+import type { ChatCommandOptions } from "./chat.ts";
 import { commanderOption } from "./commander.ts";
 import type { ConvertCommandOptions } from "./convert.ts";
 import type { InspectOptions } from "./inspect.ts";
@@ -41,6 +42,16 @@ const MODEL = "file, folder or URL; default: the model built in";
 export function addCommands(program: Command, context: CommandContext): void {
   const { signal, choose } = context;
   addRun(program, context);
+  add(program, "chat", "talk with a model, turn by turn; /help there says how", [
+    ...modelOptions(),
+    new Option("--system <text>", "instructions that come before everything else"),
+    new Option("--chat-template <file>", "Jinja template of the conversation; default: the model's own"),
+    ...generationOptions(),
+  ])
+    .argument("[model]", MODEL)
+    .action((model: string | undefined, options: ChatCommandOptions) =>
+      choose(async () => (await import("./chat.ts")).chat(model, options, signal))
+    );
   add(program, "inspect", "show metadata, tensors, the memory needed and whether it fits", [
     ...modelOptions(),
     new Option("--verify", "read all of a .forge file and check its checksums"),

@@ -35,7 +35,12 @@ export async function openModel(
   source: string | undefined,
   options: ModelOptions,
   signal: AbortSignal,
-  { lazyTokenizer, profile, batch }: { lazyTokenizer: boolean; profile?: Profile; batch?: boolean },
+  { lazyTokenizer, profile, batch, sequences = 1 }: {
+    lazyTokenizer: boolean;
+    profile?: Profile;
+    batch?: boolean;
+    sequences?: number;
+  },
 ): Promise<OpenedModel> {
   const { backend, threads, context, kv, quiet, json } = options;
   const started = performance.now();
@@ -47,7 +52,7 @@ export async function openModel(
       contextLength: context,
       kv,
       // One generation needs no cache for more.
-      maxSequences: batch ? undefined : 1,
+      maxSequences: batch ? undefined : sequences,
       lazyTokenizer,
       profile,
       signal,

@@ -23,8 +23,13 @@ export function printJson(value: unknown): void {
 
 /** Writes a line to standard error. */
 export function note(line: string): void {
+  ask(line + "\n");
+}
+
+/** Writes to standard error, as it is: a question, whose answer is typed behind it. */
+export function ask(text: string): void {
   try {
-    writeAll(Deno.stderr, encoder.encode(line + "\n"));
+    writeAll(Deno.stderr, encoder.encode(text));
   } catch {
     // Nobody listens, and there is nowhere else to say so.
   }

@@ -18,11 +18,16 @@ const FLAGS: Readonly<Record<string, string>> = {
   maxTokens: "--max-tokens",
 };
 
+/** Prints an error as one line, and goes on. */
+export function noteError(error: unknown): void {
+  note(`llmforge: ${oneLine(describe(error))}`);
+}
+
 /** Prints an error as one line, with the stack where `verbose`, and gives the exit code. */
 export function reportError(error: unknown, verbose: boolean): number {
   // The reader has what it wanted (`| head -1`): that is a success.
   if (error instanceof Deno.errors.BrokenPipe) return 0;
-  note(`llmforge: ${oneLine(describe(error))}`);
+  noteError(error);
   if (verbose && error instanceof Error) note(stackOf(error));
   return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
 }

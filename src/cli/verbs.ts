@@ -8,6 +8,7 @@ import { UsageError } from "./usage_error.ts";
 /** The commands, in the order of the help text. */
 export const VERBS = [
   "run",
+  "chat",
   "inspect",
   "convert",
   "tokenize",
@@ -20,7 +21,7 @@ export const VERBS = [
 ] as const;
 
 /** Names of commands that do not exist (yet): as a prompt each would be a surprise. */
-const RESERVED: readonly string[] = ["chat", "serve", "pull", "finetune"];
+const RESERVED: readonly string[] = ["serve", "pull", "finetune"];
 
 /** First words that are no prompt either. */
 const COMMANDER: readonly string[] = ["help", "--help", "-h", "--version", "-V"];
@@ -29,7 +30,7 @@ const COMMANDER: readonly string[] = ["help", "--help", "-h", "--version", "-V"]
  * Puts the default command in front where no command is named, so that the first argument may be the prompt.
  *
  * A single bare word that is the name of a command is never taken for a prompt, known command or not: who wants a
- * story about a chat writes `run chat`.
+ * story about a batch writes `run batch`.
  *
  * @throws {UsageError} where a command is named that does not exist, or is not the first word.
  */

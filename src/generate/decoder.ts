@@ -152,6 +152,29 @@ export class Decoder implements StepRunner {
     });
   }
 
+  /** Bytes of a page in the caches of all layers together. */
+  get pageBytes(): number {
+    const { config, cacheDType } = this.#parts;
+    return this.#states.size * pageBytes(config, cacheDType);
+  }
+
+  /** Element type of the cache. */
+  get cacheDType(): "f32" | "f16" {
+    return this.#parts.cacheDType;
+  }
+
+  /** Reads a page out of the caches of all layers, keys and then values of each, once all that was asked for is done. */
+  async readPage(page: number, into: Uint8Array): Promise<void> {
+    await Promise.all(
+      this.#slices(page, into).map(([buffer, at, part]) => this.#parts.backend.read(buffer, at, part)),
+    );
+  }
+
+  /** Writes what `readPage` has read. Nobody may be using the page. */
+  writePage(page: number, bytes: Uint8Array): void {
+    for (const [buffer, at, part] of this.#slices(page, bytes)) this.#parts.backend.write(buffer, at, part);
+  }
+
   /** Frees the cache and the Programs; weights stay with their owner. */
   [Symbol.dispose](): void {
     this.#closed = true;
@@ -160,6 +183,17 @@ export class Decoder implements StepRunner {
     for (const buffer of this.#states.values()) this.#parts.backend.free(buffer);
     this.#stages.length = 0;
     this.#states.clear();
+  }
+
+  /** Where a page is in each cache, and which part of `bytes` belongs there. */
+  #slices(page: number, bytes: Uint8Array): [buffer: Buffer, offset: number, part: Uint8Array][] {
+    if (this.#closed) throw new InvalidArgumentError("the model is closed; load it again");
+    const length = pageBytes(this.#parts.config, this.#parts.cacheDType);
+    return [...this.#states.values()].map((buffer, i) => [
+      buffer,
+      page * length,
+      bytes.subarray(i * length, (i + 1) * length),
+    ]);
   }
 
   /** The smallest that is compiled and large enough. */

@@ -80,6 +80,11 @@ export class Engine {
     };
   }
 
+  /** The pages of sequences that have ended. */
+  get prefixes(): PrefixCache {
+    return this.#prefixes;
+  }
+
   /**
    * Takes a task in.
    *

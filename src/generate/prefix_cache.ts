@@ -37,6 +37,11 @@ export class PrefixCache {
     return this.#order.size;
   }
 
+  /** The most pages that are kept. */
+  get limit(): number {
+    return this.#maxPages;
+  }
+
   /** The pages of the longest known beginning of `tokens`, which has at most `most` tokens. */
   find(tokens: readonly number[], most: number): readonly number[] {
     const path = this.#path(tokens, Math.floor(most / PAGE_SIZE));

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { embeddedModel } from "../../src/models/embedded/mod.ts";
 import { FIXTURES, runCli } from "../support/run_cli.ts";
 
-const LATER = ["chat", "serve", "pull", "finetune"];
+const LATER = ["serve", "pull", "finetune"];
 
 /** Arguments that are wrong, and what the message must say. */
 const WRONG: readonly [args: string[], says: string][] = [
@@ -35,6 +35,8 @@ const WRONG: readonly [args: string[], says: string][] = [
   [["x", "--prompt-ids", "1"], "not both"],
   [["--prompt-ids", "1", "--system", "x"], "--system"],
   [["x", "--raw", "--system", "y"], "--raw"],
+  [["chat", "a", "--model", "b"], "twice"],
+  [["chat", "--max-tokens", "many"], "whole number"],
   [["logits"], "--ids"],
   [["logits", "a", "--model", "b", "--ids", "1"], "twice"],
   [["eval"], "--text"],
@@ -72,7 +74,7 @@ Deno.test("cli: commands that do not exist are unknown, not prompts", async () =
 Deno.test("cli: help and version need no permission and name only what exists", async () => {
   const help = await runCli(["--help"]);
   assertEquals([help.code, help.stderr], [0, ""]);
-  for (const name of ["run", "inspect", "tokenize", "logits", "eval", "bench", "batch", "doctor"]) {
+  for (const name of ["run", "chat", "inspect", "tokenize", "logits", "eval", "bench", "batch", "doctor"]) {
     assertMatch(help.stdout, new RegExp(`^  ${name} `, "m"));
   }
   for (const name of LATER) assert(!new RegExp(`^  ${name}\\b`, "m").test(help.stdout), name);
@@ -92,6 +94,8 @@ const FAILED: readonly [args: string[], permissions: string[], says: string][] =
   [["x", "--model", "deno.json"], ["-R"], "neither GGUF nor safetensors"],
   [["x", "--model", `${FIXTURES}/models/llama`], ["-R"], "no tokenizer"],
   [["x", "--system", "y"], [], "no chat template"],
+  [["chat"], [], "--chat-template"],
+  [["chat", "--chat-template", "no-such.jinja"], [], "-R"],
   [["--prompt-ids", "1,2,99999"], [], "99999"],
   [["logits", "--ids", "99999"], [], "99999"],
   [["x", "--context", "100000"], [], "--context"],
