@@ -323,7 +323,7 @@ impl<'a> Chunk<'a> {
                     v.add((head + start % page_size * dim) * bytes),
                 );
                 if self.half {
-                    half::touch(keys, dim * page_size * bytes);
+                    half::touch(keys, (dim * page_size - start % page_size) * bytes);
                     half::touch(values, seen.end * dim * bytes);
                     let tile = Tile::Half(keys.cast(), values.cast());
                     self.take(tile, page_size, start, seen);

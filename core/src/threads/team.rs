@@ -38,7 +38,7 @@ pub struct Team {
     part_work: f32,
     /// Number of the stage (32 bits), its parts and the next part to take (16 bits each).
     tickets: AtomicU64,
-    /// Numbers the stages; the last one that was opened.
+    /// Counts the stages; never past the number of the last one that was opened.
     stages: Signal,
     /// Parts of the stage that are not done.
     pending: AtomicU32,
@@ -147,19 +147,32 @@ impl Team {
         }
     }
 
-    /// Opens a stage.
+    /// Opens a stage and wakes those who wait for one.
     ///
     /// # Safety
     /// Nobody may have a ticket.
     unsafe fn open(&self, stage: Stage) {
+        // SAFETY: the caller's.
+        unsafe { self.hand_out(stage) };
+        self.stages.raise();
+    }
+
+    /// Hands out the tickets of a stage.
+    ///
+    /// # Safety
+    /// Nobody may have a ticket.
+    unsafe fn hand_out(&self, stage: Stage) {
         let parts = stage.parts as u32;
         // SAFETY: the caller's.
         unsafe { *self.stage.get() = stage };
         self.pending.store(parts, Ordering::Relaxed);
-        let number = self.stages.count().wrapping_add(1);
+        // Not from the count of `stages`, which lags where whoever opened the last stage was put aside before it could raise it.
+        // Were two stages to have one number, the count would end up past it, and nobody would sleep any more: whoever looks for
+        // work would take tickets beyond the last until they wrap around and stand for parts of a step that has long ended.
+        let (last, ..) = split(self.tickets.load(Ordering::Relaxed));
+        let number = last.wrapping_add(1);
         let tickets = u64::from(number) << 32 | u64::from(parts) << 16;
         self.tickets.store(tickets, Ordering::SeqCst);
-        self.stages.raise();
     }
 
     /// Runs a part of the stage; after the last one, goes on with the step.
@@ -252,4 +265,43 @@ fn split(ticket: u64) -> (u32, usize, usize) {
         (ticket >> 16 & 0xffff) as usize,
         (ticket & 0xffff) as usize,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::tests::{bindings, example, write_record, Memory};
+
+    #[test]
+    fn a_stage_that_ends_before_it_was_announced_keeps_its_number() {
+        let team = Team::new(2, 0);
+        let mut memory = Memory::default();
+        let bound = bindings(&mut memory);
+        // SAFETY: the bindings are what the example says.
+        let executor = unsafe { Executor::new(&example(), &bound, 2) }.unwrap();
+        write_record(&executor, &[2, 0, 0, 0, 2, 0]);
+        let opening = Stage {
+            executor: &executor,
+            // SAFETY: nobody else touches the record.
+            step: unsafe { executor.step() }.unwrap(),
+            next: 0,
+            shared: None,
+            parts: 1,
+        };
+        // SAFETY: no step is running. Whoever starts this one is put aside before it wakes anyone ...
+        unsafe { team.hand_out(opening) };
+        // ... and a thread that was awake computes the whole step meanwhile.
+        let mut opened = 0;
+        while team.finished.count() == 0 {
+            let (number, parts, part) = split(team.tickets.fetch_add(1, Ordering::AcqRel));
+            assert!(part < parts);
+            opened = number;
+            // SAFETY: the ticket is ours, and there is no other thread.
+            unsafe { team.part(part, 0) };
+        }
+        team.stages.raise();
+        assert!(opened > 1, "the step must have several stages");
+        // So a thread that finds no part of the last stage sleeps.
+        assert_eq!(team.stages.count(), opened);
+    }
 }
