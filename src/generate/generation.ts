@@ -9,6 +9,7 @@ import { Sampler, type SamplingOptions } from "../sampling/sampler.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { CrossPart } from "./cross_cache.ts";
 import type { Engine } from "./engine.ts";
+import { encodePrompt } from "./prompt.ts";
 import { StopMatcher } from "./stop.ts";
 import { TokenStream } from "./token_stream.ts";
 
@@ -79,7 +80,7 @@ export interface GenerationSource {
 }
 
 /** Default of `maxTokens`. */
-const DEFAULT_MAX_TOKENS = 256;
+export const DEFAULT_MAX_TOKENS = 256;
 
 /**
  * A generation. Iterate over it for chunks as they come, or ask for the whole text. Nothing is computed before it is
@@ -160,20 +161,11 @@ export class Generation implements AsyncIterable<Chunk> {
     for await (const _ of this);
   }
 
-  async #encode(tokenizer: Tokenizer | undefined): Promise<readonly number[]> {
-    if (typeof this.#prompt !== "string") return this.#prompt;
-    if (!tokenizer) {
-      throw new InvalidArgumentError("the model has no tokenizer; give the prompt as token ids");
-    }
-    await tokenizer.prepare();
-    return tokenizer.encode(this.#prompt, { parseSpecial: true });
-  }
-
   async *#run(): AsyncGenerator<Chunk> {
     const { engine, encoder } = this.#source;
     const { signal, ignoreEos, logprobs = false } = this.#options;
     const tokenizer = await this.#source.tokenizer();
-    const promptIds = await this.#encode(tokenizer);
+    const promptIds = await encodePrompt(this.#prompt, tokenizer);
     const startIds = encoder?.startIds ?? promptIds;
     // The last token is never fed back, so the context may be one token shorter than the whole text.
     const room = Math.max(engine.runner.contextLength - startIds.length + 1, 0);
@@ -245,7 +237,8 @@ export class Generation implements AsyncIterable<Chunk> {
   }
 }
 
-function makeStats(
+/** The figures of a generation, by when it was asked for, its prompt was begun, and its first output came. */
+export function makeStats(
   known: {
     promptIds: readonly number[];
     ids: readonly number[];
