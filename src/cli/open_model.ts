@@ -35,7 +35,12 @@ export async function openModel(
   source: string | undefined,
   options: ModelOptions,
   signal: AbortSignal,
-  { lazyTokenizer, profile, batch }: { lazyTokenizer: boolean; profile?: Profile; batch?: boolean },
+  { lazyTokenizer, profile, batch, beams = 1 }: {
+    lazyTokenizer: boolean;
+    profile?: Profile;
+    batch?: boolean;
+    beams?: number;
+  },
 ): Promise<OpenedModel> {
   const { backend, threads, context, kv, quiet, json } = options;
   const started = performance.now();
@@ -46,8 +51,8 @@ export async function openModel(
       threads,
       contextLength: context,
       kv,
-      // One generation needs no cache for more.
-      maxSequences: batch ? undefined : 1,
+      // One generation, or search, needs no cache for more.
+      maxSequences: batch ? undefined : beams,
       lazyTokenizer,
       profile,
       signal,

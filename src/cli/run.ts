@@ -40,6 +40,7 @@ export async function run(
   const { model: opened, loadMs } = await openModel(options.model, options, signal, {
     lazyTokenizer,
     profile,
+    beams: options.beams,
   });
   await using model = opened;
   const modelPrompt = await asModelPrompt(model, given, options.system);

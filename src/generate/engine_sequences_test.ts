@@ -95,6 +95,24 @@ Deno.test("forks beside streams, with hardly any pages, change nobody's tokens",
   );
 });
 
+Deno.test("pages that only those share who lose them are enough for another", async () => {
+  const runner = mock({ pages: 3 });
+  const engine = new Engine(runner, { maxQueue: 0 });
+  const [short, long] = [prompt(32), prompt(64)];
+  {
+    using one = new EngineSequences(engine, { promptIds: short });
+    using two = new EngineSequences(engine, { promptIds: long });
+    await one.start();
+    await two.start();
+    const rows = await Promise.all([
+      one.step([{ parent: 0, token: 1 }]),
+      two.step([1, 2].map((token) => ({ parent: 0, token }))),
+    ]);
+    assertEquals(rows.flat().map(likeliest), [[...short, 1], [...long, 1], [...long, 2]].map(next));
+  }
+  assertEquals(runner.pool.free, 3);
+});
+
 Deno.test("an aborted search gives its pages back and what it had found", async () => {
   const runner = mock({ pages: 32, compute: nextTurn });
   const engine = new Engine(runner, { maxQueue: 0 });
