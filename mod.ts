@@ -30,6 +30,14 @@ export type { EmbedInput, EmbedOptions, RankedDocument } from "./src/generate/em
 export type { EncoderInput } from "./src/generate/encoder.ts";
 export type { EngineUsage } from "./src/generate/engine.ts";
 export type { GenerationResult } from "./src/generate/generate_all.ts";
+export type {
+  BeamSearchOptions,
+  BestOfNOptions,
+  FoundSequence,
+  SearchOptions,
+  SearchResult,
+} from "./src/generate/search.ts";
+export type { ScoredSequence } from "./src/generate/forking.ts";
 export type { LogitsProcessor, ProcessorContext, SamplingOptions } from "./src/sampling/options.ts";
 export type { TokenLogprob } from "./src/sampling/logprobs.ts";
 export type { BackendChoice, BackendReport } from "./src/backends/select.ts";

@@ -14,8 +14,9 @@ import type { EmbedInput, EmbedOptions, RankedDocument } from "./generate/embed.
 import type { Encoder } from "./generate/encoder.ts";
 import { Engine, type EngineUsage } from "./generate/engine.ts";
 import { generateAll, type GenerationResult } from "./generate/generate_all.ts";
-import { type GenerateOptions, Generation } from "./generate/generation.ts";
+import { type GenerateOptions, Generation, type GenerationSource } from "./generate/generation.ts";
 import { computeLogits } from "./generate/scoring.ts";
+import type { BeamSearchOptions, BestOfNOptions, SearchResult, SearchSource } from "./generate/search.ts";
 import type { DecoderConfig } from "./models/config.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
 import { withBreakerIds } from "./sampling/sequence_breakers.ts";
@@ -141,20 +142,45 @@ export class Model {
    */
   generate(prompt: string | readonly number[], options: GenerateOptions = {}): Generation {
     this.#checkOpen();
-    const { defaults, tokenizer, config } = this.#parts;
-    const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-    return new Generation(
-      {
-        engine: this.#engine,
-        ...(config.kind === "encoder-decoder"
-          ? { encoder: { read: (ids, signal) => this.#read(ids, signal), startIds: this.#startIds } }
-          : {}),
-        tokenizer: () => Promise.resolve(tokenizer),
-        eosIds: (loaded) => [...new Set([...config.eosIds, ...(loaded?.eosIds ?? [])])],
-      },
-      prompt,
-      withBreakerIds({ ...defaults, ...given }, tokenizer),
-    );
+    return new Generation(this.#source, prompt, this.#sampling(options));
+  }
+
+  /**
+   * The likeliest continuations of a prompt as a whole, best first, by beam search: `num_beams`, `length_penalty` and
+   * `early_stopping` of transformers, with its sequences and scores. All beams are rows of the same steps, beside
+   * whatever else runs, and share the pages of what they have in common.
+   *
+   * ```ts
+   * import { load } from "@llmforge/llmforge";
+   * await using model = await load();
+   * const { text, beams } = await model.beamSearch("Once upon a time", { beams: 3, maxTokens: 8 });
+   * console.log(text, beams.map(({ score, text }) => ({ score, text })));
+   * ```
+   */
+  async beamSearch(
+    prompt: string | readonly number[],
+    options: BeamSearchOptions = {},
+  ): Promise<SearchResult> {
+    this.#checkOpen();
+    const { searchBeams } = await import("./generate/search.ts");
+    return await this.#track(searchBeams(this.#searchSource, prompt, options));
+  }
+
+  /**
+   * Draws several continuations of a prompt at once and ranks them by how likely the model finds them, best first. What
+   * the options leave open is as in `generate`; without a temperature all are the same.
+   *
+   * ```ts
+   * import { load } from "@llmforge/llmforge";
+   * await using model = await load();
+   * const { text, beams } = await model.bestOf("Once upon a time", { count: 3, maxTokens: 8, temperature: 1 });
+   * console.log(text, beams.map(({ score }) => score));
+   * ```
+   */
+  async bestOf(prompt: string | readonly number[], options: BestOfNOptions = {}): Promise<SearchResult> {
+    this.#checkOpen();
+    const { searchBestOf } = await import("./generate/search.ts");
+    return await this.#track(searchBestOf(this.#searchSource, prompt, this.#sampling(options)));
   }
 
   /**
@@ -374,6 +400,29 @@ export class Model {
     const engine = this.#engine;
     if (!decoder) throw new InvalidArgumentError(`${this.name} writes no text and has no sessions`);
     return { engine, decoder, config, weights, backend: backend.name };
+  }
+
+  /** What a generation needs. */
+  get #source(): GenerationSource {
+    const { tokenizer, config } = this.#parts;
+    return {
+      engine: this.#engine,
+      ...(config.kind === "encoder-decoder"
+        ? { encoder: { read: (ids, signal) => this.#read(ids, signal), startIds: this.#startIds } }
+        : {}),
+      tokenizer: () => Promise.resolve(tokenizer),
+      eosIds: (loaded) => [...new Set([...config.eosIds, ...(loaded?.eosIds ?? [])])],
+    };
+  }
+
+  get #searchSource(): SearchSource {
+    return { ...this.#source, maxSequences: this.maxSequences };
+  }
+
+  /** Options, with what the model's own files recommend where they leave something open. */
+  #sampling<T extends SamplingOptions>(options: T): T {
+    const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+    return withBreakerIds({ ...this.#parts.defaults, ...given }, this.#parts.tokenizer) as T;
   }
 
   /** What an encoder–decoder's texts begin with. */

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import type { GenerationResult } from "../generate/generate_all.ts";
 import type { GenerationStats } from "../generate/generation.ts";
+import type { SearchResult } from "../generate/search.ts";
 import type { Model } from "../model.ts";
 import { formatRate, plural } from "./format.ts";
 import { textArgument } from "./input.ts";
@@ -11,11 +13,12 @@ import { EXIT_INTERRUPTED } from "./interrupt.ts";
 import { openModel } from "./open_model.ts";
 import type { GenerationOptions, ModelOptions } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
+import { type BeamOptions, checkBeams, searchBeams } from "./run_beams.ts";
 import { chosenSampling } from "./sampling_options.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** Options of `run`. */
-export interface RunOptions extends ModelOptions, GenerationOptions {
+export interface RunOptions extends ModelOptions, GenerationOptions, BeamOptions {
   /** Token ids in place of the prompt. */
   promptIds?: number[];
   /** Instructions of a chat. */
@@ -28,6 +31,7 @@ export async function run(
   options: RunOptions,
   signal: AbortSignal,
 ): Promise<number> {
+  checkBeams(options);
   const given = await readPrompt(prompt, options, signal);
   const lazyTokenizer = typeof given !== "string";
   const profile = options.profile || options.trace
@@ -36,9 +40,37 @@ export async function run(
   const { model: opened, loadMs } = await openModel(options.model, options, signal, {
     lazyTokenizer,
     profile,
+    sequences: options.beams,
   });
   await using model = opened;
-  const generation = model.generate(await asModelPrompt(model, given, options.system), {
+  const modelPrompt = await asModelPrompt(model, given, options.system);
+  const result: GenerationResult & Partial<SearchResult> = options.beams === undefined
+    ? await write(model, modelPrompt, options, signal)
+    : await searchBeams(model, modelPrompt, options, signal);
+  const { text, beams, ...stats } = result;
+  if (beams && !options.json) print(text);
+  if (options.json) {
+    printJson({
+      ...await describe(model, text, stats, loadMs),
+      ...(beams ? { beams: beams.map(({ ids, score }) => ({ ids, score })) } : {}),
+    });
+  } else if (text !== "" && !text.endsWith("\n")) print("\n");
+  if (!options.quiet && !options.json) note(summary(model, stats, loadMs));
+  if (profile) {
+    const { reportProfile } = await import("./profile.ts");
+    await reportProfile(profile, model.backend.name, options.trace);
+  }
+  return stats.finishReason === "abort" ? EXIT_INTERRUPTED : 0;
+}
+
+/** Generates, and prints the text as it comes. */
+async function write(
+  model: Model,
+  prompt: string | readonly number[],
+  options: RunOptions,
+  signal: AbortSignal,
+): Promise<GenerationResult> {
+  const generation = model.generate(prompt, {
     maxTokens: options.maxTokens,
     contextFull: options.contextFull,
     keep: options.keep,
@@ -52,15 +84,7 @@ export async function run(
     text += chunk.text;
     if (!options.json) print(chunk.text);
   }
-  const stats = await generation.stats();
-  if (options.json) printJson(await describe(model, text, stats, loadMs));
-  else if (text !== "" && !text.endsWith("\n")) print("\n");
-  if (!options.quiet && !options.json) note(summary(model, stats, loadMs));
-  if (profile) {
-    const { reportProfile } = await import("./profile.ts");
-    await reportProfile(profile, model.backend.name, options.trace);
-  }
-  return stats.finishReason === "abort" ? EXIT_INTERRUPTED : 0;
+  return { text, ...await generation.stats() };
 }
 
 async function readPrompt(

@@ -12,6 +12,7 @@ import {
   ranked,
   type ScoredSequence,
   sequenceScore,
+  unlessAborted,
 } from "./forking.ts";
 
 /** Options of a beam search. */
@@ -67,9 +68,11 @@ export async function beamSearch(
   let running: readonly Running[] = [{ ids: [], logprob: 0, branch: { parent: 0, token: -1 } }];
   let finished: readonly ScoredSequence[] = [];
   for (let length = 1; length <= maxTokens && !signal?.aborted; length++) {
-    const rows = length === 1
-      ? [await sequences.start()]
-      : await sequences.step(running.map(({ branch }) => branch));
+    const step = length === 1
+      ? sequences.start().then((row) => [row])
+      : sequences.step(running.map(({ branch }) => branch));
+    const rows = await unlessAborted(step, signal);
+    if (!rows) break;
     const best = extend(running, rows, width);
     const ends = (candidate: Running): boolean => length === maxTokens || eosIds.has(candidate.branch.token);
     const ended = best.slice(0, beams).filter(ends)

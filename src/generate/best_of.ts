@@ -5,7 +5,14 @@
  */
 import { Logprobs } from "../sampling/logprobs.ts";
 import { Sampler, type SamplingOptions } from "../sampling/sampler.ts";
-import { checkCount, type ForkingSequences, ranked, type ScoredSequence, sequenceScore } from "./forking.ts";
+import {
+  checkCount,
+  type ForkingSequences,
+  ranked,
+  type ScoredSequence,
+  sequenceScore,
+  unlessAborted,
+} from "./forking.ts";
 
 /** Options of best of n. */
 export interface BestOfOptions extends SamplingOptions {
@@ -44,13 +51,16 @@ export async function bestOf(
   const finish = ({ ids, logprob }: Drawn, finishReason: ScoredSequence["finishReason"]): number =>
     finished.push({ ids, score: sequenceScore(logprob, ids.length, lengthPenalty), logprob, finishReason });
   let active = samplers(options).map((sampler): Drawn => ({ sampler, ids: [], logprob: 0, parent: 0 }));
-  let rows: readonly Float32Array[] = signal?.aborted ? [] : [await sequences.start()];
-  while (active.length > 0 && !signal?.aborted) {
-    const grown = active.map((drawn) => grow(drawn, rows[drawn.parent], prompt));
+  const start = signal?.aborted ? undefined : sequences.start().then((row) => [row]);
+  let rows: readonly Float32Array[] | undefined = start && await unlessAborted(start, signal);
+  while (rows && active.length > 0 && !signal?.aborted) {
+    const last = rows;
+    const grown = active.map((drawn) => grow(drawn, last[drawn.parent], prompt));
     for (const drawn of grown) if (hasEnded(drawn)) finish(drawn, endsText(drawn) ? "stop" : "length");
     active = grown.filter((drawn) => !hasEnded(drawn));
     if (active.length === 0) break;
-    rows = await sequences.step(active.map(({ ids, parent }) => ({ parent, token: ids[ids.length - 1] })));
+    const branches = active.map(({ ids, parent }) => ({ parent, token: ids[ids.length - 1] }));
+    rows = await unlessAborted(sequences.step(branches), signal);
     active = active.map((drawn, parent) => ({ ...drawn, parent }));
   }
   for (const drawn of active) finish(drawn, "abort");

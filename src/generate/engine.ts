@@ -98,16 +98,8 @@ export class Engine {
     const { runner: { capacity, pool, contextLength } } = this;
     const max = capacity.sequences + this.#maxQueue;
     if (this.usage.busy >= max) throw new QueueFullError({ max });
-    const member = new Member(task, ++this.#arrivals, new Sequence(pool, contextLength, task.cross), {
-      wake: () => this.#wake(),
-      release: (member) => {
-        this.#release(member);
-        this.#members.delete(member);
-      },
-    });
-    this.#members.add(member);
     this.#newcomers = true;
-    return member;
+    return this.#join(task, new Sequence(pool, contextLength, task.cross));
   }
 
   /** Ends all tasks with an error and waits for the step that is being computed. */
@@ -116,6 +108,32 @@ export class Engine {
     for (const member of [...this.#members]) fail(member, closedError());
     await this.#loop;
     await this.#inFlight;
+  }
+
+  #join(task: Task, sequence: Sequence): Member {
+    const member = new Member(task, ++this.#arrivals, sequence, {
+      wake: () => this.#wake(),
+      release: (member) => {
+        this.#release(member);
+        this.#members.delete(member);
+      },
+      fork: (member, task) => {
+        if (this.#closed) throw closedError();
+        return this.#join(task, this.#fork(member.sequence));
+      },
+    });
+    this.#members.add(member);
+    return member;
+  }
+
+  /** A second sequence with the same tokens, or the same full pages where none is free to copy the last one to. */
+  #fork(sequence: Sequence): Sequence {
+    const { pool, contextLength } = this.runner;
+    const full = Math.floor(sequence.length / PAGE_SIZE);
+    if (pool.free > 0 || sequence.length === full * PAGE_SIZE) return this.runner.fork(sequence);
+    const fork = new Sequence(pool, contextLength, sequence.cross);
+    fork.adopt(sequence.pages.slice(0, full));
+    return fork;
   }
 
   #check(tokens: readonly number[]): void {
@@ -148,7 +166,9 @@ export class Engine {
       await this.#gather();
       const plan = this.#plan();
       for (const member of plan.preempted) this.#release(member);
-      for (const member of plan.exhausted) fail(member, this.#exhausted(member));
+      // Pages that several of them shared are free only now: the next plan knows whether they are enough.
+      const exhausted = plan.preempted.length === 0 ? plan.exhausted : [];
+      for (const member of exhausted) fail(member, this.#exhausted(member));
       if (plan.entries.length > 0) await this.#step(plan.entries);
       else if (plan.preempted.length + plan.exhausted.length === 0) {
         // At once: whoever wants something a moment later must not think that the loop still runs.

@@ -26,6 +26,19 @@ export interface ForkingSequences {
   step(branches: readonly Branch[]): Promise<readonly Float32Array[]>;
 }
 
+/** What a step gives; nothing where the signal ended it. Other failures go on. */
+export async function unlessAborted<T>(
+  step: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T | undefined> {
+  try {
+    return await step;
+  } catch (error) {
+    if (signal?.aborted) return undefined;
+    throw error;
+  }
+}
+
 /** A sequence that was found. */
 export interface ScoredSequence {
   /** Its tokens without the prompt; with the one that ended it. */

@@ -12,6 +12,7 @@ import { type ContextOptions, outlivesContext } from "./context.ts";
 import type { CrossPart } from "./cross_cache.ts";
 import type { Engine } from "./engine.ts";
 import { checkContextOptions } from "./make_room.ts";
+import { encodePrompt } from "./prompt.ts";
 import { StopMatcher } from "./stop.ts";
 import { TokenStream } from "./token_stream.ts";
 
@@ -85,7 +86,7 @@ export interface GenerationSource {
 }
 
 /** Default of `maxTokens`. */
-const DEFAULT_MAX_TOKENS = 256;
+export const DEFAULT_MAX_TOKENS = 256;
 
 /**
  * A generation. Iterate over it for chunks as they come, or ask for the whole text. Nothing is computed before it is
@@ -169,15 +170,6 @@ export class Generation implements AsyncIterable<Chunk> {
     for await (const _ of this);
   }
 
-  async #encode(tokenizer: Tokenizer | undefined): Promise<readonly number[]> {
-    if (typeof this.#prompt !== "string") return this.#prompt;
-    if (!tokenizer) {
-      throw new InvalidArgumentError("the model has no tokenizer; give the prompt as token ids");
-    }
-    await tokenizer.prepare();
-    return tokenizer.encode(this.#prompt, { parseSpecial: true });
-  }
-
   /** Has the encoder read the prompt, where there is one; nothing where that was aborted. */
   async #read(promptIds: readonly number[]): Promise<CrossPart | undefined> {
     const { signal } = this.#options;
@@ -194,7 +186,7 @@ export class Generation implements AsyncIterable<Chunk> {
     const { engine, encoder } = this.#source;
     const { signal, ignoreEos, logprobs = false } = this.#options;
     const tokenizer = await this.#source.tokenizer();
-    const promptIds = await this.#encode(tokenizer);
+    const promptIds = await encodePrompt(this.#prompt, tokenizer);
     const startIds = encoder?.startIds ?? promptIds;
     // The last token is never fed back, so the context may be one token shorter than the whole text.
     const outlives = outlivesContext(this.#options);
@@ -269,7 +261,8 @@ export class Generation implements AsyncIterable<Chunk> {
   }
 }
 
-function makeStats(
+/** The figures of a generation, by when it was asked for, its prompt was begun, and its first output came. */
+export function makeStats(
   known: {
     promptIds: readonly number[];
     ids: readonly number[];

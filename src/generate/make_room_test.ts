@@ -146,7 +146,7 @@ Deno.test("a runner that cannot make room refuses to be asked", () => {
   const runner = new MockRunner({ next, vocabSize: VOCABULARY, contextLength: 128 });
   checkContextOptions(runner, { contextFull: "shift" });
   const without = { ...runner, pool: runner.pool, context: undefined, prepare: () => undefined };
-  const bare = { ...without, run: () => Promise.resolve([]) };
+  const bare = { ...without, run: () => Promise.resolve([]), fork: runner.fork.bind(runner) };
   checkContextOptions(bare, {});
   assertThrows(() => checkContextOptions(bare, { contextFull: "shift" }), InvalidArgumentError, "learned");
   assertThrows(() => checkContextOptions(runner, { contextFull: "slide", keep: 97 }), InvalidArgumentError);

@@ -8,6 +8,16 @@ import type { Sequence } from "./pages.ts";
 import type { Candidate } from "./policy.ts";
 import type { Membership, Task, Want } from "./task.ts";
 
+/** What a member asks of its engine. */
+export interface MemberEngine {
+  /** Somebody wants something. */
+  readonly wake: () => void;
+  /** Takes a member's pages and its place. */
+  readonly release: (member: Member) => void;
+  /** Takes a task in that goes on from what a member has computed. */
+  readonly fork: (member: Member, task: Task) => Membership;
+}
+
 /** A task with what it owns. */
 export class Member implements Candidate, Membership {
   /** What it is for. */
@@ -25,26 +35,30 @@ export class Member implements Candidate, Membership {
   alone = false;
   /** Tokens that left the full context: where they stood, and how many they are. */
   #gap?: { readonly from: number; readonly count: number };
-  readonly #release: (member: Member) => void;
+  readonly #engine: MemberEngine;
 
   /** A task that has just come. */
   constructor(
     task: Task,
     arrival: number,
     sequence: Sequence,
-    engine: { wake: () => void; release: (member: Member) => void },
+    engine: MemberEngine,
   ) {
     this.task = task;
     this.arrival = arrival;
     this.sequence = sequence;
     this.wake = engine.wake;
-    this.#release = engine.release;
+    this.#engine = engine;
   }
 
   leave(): void {
     if (this.gone) return;
     this.gone = true;
-    this.#release(this);
+    this.#engine.release(this);
+  }
+
+  fork(task: Task): Membership {
+    return this.#engine.fork(this, task);
   }
 
   /** Gives its pages back. */

@@ -49,6 +49,8 @@ export interface Membership {
   readonly reused: number;
   /** Tells the engine that the task now wants something. */
   wake(): void;
+  /** Takes in a task whose tokens begin with those of this one that were computed; it has them at once. */
+  fork(task: Task): Membership;
   /** Takes the task out and gives its pages back. Doing it again does nothing. */
   leave(): void;
 }
@@ -111,6 +113,8 @@ export interface StepRunner {
   readonly context?: ContextRunner;
   /** Gets ready for steps of so many sequences and outputs; nothing where it is. */
   prepare(sequences: number, outputs: number): Promise<void> | undefined;
+  /** A second sequence with the same tokens; takes a page where the last one is partly filled. */
+  fork(sequence: Sequence): Sequence;
   /**
    * Computes a step and gives the outputs in order of the entries. When it returns its promise, tokens count as
    * written, and what is asked for later is done later.

@@ -1,9 +1,7 @@
 /** Beam goldens: sequences and scores of the reference implementation's beam search. @module */
 import { assert, assertEquals } from "@std/assert";
-import { type BeamOptions, beamSearch } from "../../src/generate/beam.ts";
-import type { ForkingSequences } from "../../src/generate/forking.ts";
+import type { BeamSearchOptions, SearchResult } from "../../src/generate/search.ts";
 import { loadOn } from "../../src/load.ts";
-import type { Model } from "../../src/model.ts";
 import { testOnBackends } from "../support/backends.ts";
 import { DECODER_NAMES, MODELS } from "../support/goldens.ts";
 
@@ -23,21 +21,7 @@ interface Golden {
   prompts: { input_ids: number[]; beam?: GoldenBeams; beam_eos?: GoldenBeams }[];
 }
 
-/** Forks by computing every sequence from its beginning. */
-function replayed(model: Model, prompt: readonly number[]): ForkingSequences {
-  let sequences: (readonly number[])[] = [prompt];
-  return {
-    start: () => model.logits(prompt),
-    async step(branches) {
-      sequences = branches.map(({ parent, token }) => [...sequences[parent], token]);
-      const rows: Float32Array[] = [];
-      for (const sequence of sequences) rows.push(await model.logits(sequence));
-      return rows;
-    },
-  };
-}
-
-function beamOptions(golden: GoldenBeams): BeamOptions {
+function options(golden: GoldenBeams): BeamSearchOptions {
   return {
     beams: golden.num_beams,
     maxTokens: golden.max_new_tokens,
@@ -47,23 +31,37 @@ function beamOptions(golden: GoldenBeams): BeamOptions {
   };
 }
 
-for (const name of DECODER_NAMES) {
+/** Compares a search with its golden. */
+function assertFound(found: SearchResult, golden: GoldenBeams): void {
+  assertEquals(found.beams.map(({ ids }) => ids), golden.sequences);
+  found.beams.forEach(({ score }, i) =>
+    assert(Math.abs(score - golden.scores[i]) <= TOLERANCE, `score ${score}, not ${golden.scores[i]}`)
+  );
+}
+
+const NAMES = [...DECODER_NAMES, "t5", "t5-v1_1", "t5-bf16", "t5-f16", "bart"];
+
+for (const name of NAMES) {
   const { prompts }: Golden = JSON.parse(Deno.readTextFileSync(new URL(`${name}/golden.json`, MODELS)));
-  if (prompts.every(({ beam }) => beam === undefined)) continue;
+  const cases = prompts.flatMap(({ input_ids, beam, beam_eos }) =>
+    [beam, beam_eos].filter((golden) => golden !== undefined).map((golden) => ({ input_ids, golden }))
+  );
+  if (cases.length === 0) continue;
   await testOnBackends(
     `beams ${name}`,
     async (backend) => {
       const choose = () => Promise.resolve({ backend, report: [] });
       await using model = await loadOn(choose, new URL(`${name}/`, MODELS), { kv: "f32" });
-      for (const { input_ids, beam, beam_eos } of prompts) {
-        for (const golden of [beam, beam_eos].filter((golden) => golden !== undefined)) {
-          const found = await beamSearch(replayed(model, input_ids), beamOptions(golden));
-          assertEquals(found.map(({ ids }) => ids), golden.sequences);
-          found.forEach(({ score }, i) =>
-            assert(Math.abs(score - golden.scores[i]) <= TOLERANCE, `score ${score}, not ${golden.scores[i]}`)
-          );
-        }
+      for (const { input_ids, golden } of cases) {
+        assertFound(await model.beamSearch(input_ids, options(golden)), golden);
+        assertEquals(model.usage.heldPages, 0);
       }
+      // All at once, in the same steps.
+      const found = await Promise.all(
+        cases.map(({ input_ids, golden }) => model.beamSearch(input_ids, options(golden))),
+      );
+      found.forEach((result, i) => assertFound(result, cases[i].golden));
+      assertEquals([model.usage.heldPages, model.usage.busy + model.usage.idle], [0, 0]);
     },
     (backend) => backend === "reference" || backend === "wasm",
   );

@@ -46,6 +46,27 @@ Deno.test("cli run --json: the object is the contract's", async () => {
   for (const name of ["weights", "kv", "arena", "peak_rss"]) assert(memory[name] > 0, name);
 });
 
+Deno.test("cli run --beams: sequences and scores are the reference's, the best is the text", async () => {
+  const [{ input_ids, beam }] = GOLDEN.prompts;
+  const args = ["run", "--model", LLAMA, "--kv", "f32", "--prompt-ids", input_ids.join(), "--ignore-eos"];
+  const result = await runJson([
+    ...args,
+    ...["--beams", `${beam.num_beams}`, "--length-penalty", `${beam.length_penalty}`],
+    ...(beam.early_stopping ? ["--early-stopping"] : []),
+    ...["--max-tokens", `${beam.max_new_tokens}`],
+  ], { permissions: ["-R"] });
+  assertEquals(result.beams.map(({ ids }: { ids: number[] }) => ids), beam.sequences);
+  for (const [i, { score }] of result.beams.entries()) assert(Math.abs(score - beam.scores[i]) <= 1e-4);
+  assertEquals([result.ids, result.finish_reason], [beam.sequences[0], "length"]);
+});
+
+Deno.test("cli run --beams: the best text is printed", async () => {
+  const args = ["run", "Once upon a time", "--max-tokens", "8"];
+  const { text, beams } = await runJson([...args, "--beams", "3"]);
+  assertEquals(beams.length, 3);
+  assertEquals((await runCli([...args, "--beams", "3", "--quiet"])).stdout, text + "\n");
+});
+
 Deno.test("cli run: the same seed tells the same story, another seed another", async () => {
   const [first, again, other] = await Promise.all(
     ["4", "4", "5"].map((seed) =>

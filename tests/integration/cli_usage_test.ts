@@ -37,6 +37,13 @@ const WRONG: readonly [args: string[], says: string][] = [
   [["x", "--raw", "--system", "y"], "--raw"],
   [["chat", "a", "--model", "b"], "twice"],
   [["chat", "--max-tokens", "many"], "whole number"],
+  [["x", "--beams", "0"], "1 to 128"],
+  [["x", "--beams", "2", "--stop", "y"], "--stop"],
+  [["x", "--beams", "2", "--temperature", "1"], "draws no tokens"],
+  [["x", "--beams", "2", "--top-k", "1"], "draws no tokens"],
+  [["x", "--beams", "2", "--max-tokens", "0"], "at least 1"],
+  [["x", "--length-penalty", "1"], "--beams too"],
+  [["x", "--early-stopping"], "--beams too"],
   [["logits"], "--ids"],
   [["logits", "a", "--model", "b", "--ids", "1"], "twice"],
   [["eval"], "--text"],
@@ -80,7 +87,7 @@ Deno.test("cli: help and version need no permission and name only what exists", 
   for (const name of LATER) assert(!new RegExp(`^  ${name}\\b`, "m").test(help.stdout), name);
   const run = await runCli(["run", "--help"]);
   assertStringIncludes(run.stdout, "--temperature");
-  assert(!/--beams|--length-penalty|q8/.test(run.stdout));
+  assert(!/q8/.test(run.stdout));
   assertMatch((await runCli(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
 });
 

@@ -58,6 +58,12 @@ export class MockRunner implements StepRunner {
 
   prepare(): undefined {}
 
+  fork(sequence: Sequence): Sequence {
+    return sequence.fork((from, to) =>
+      this.#slots.copyWithin(to * PAGE_SIZE, from * PAGE_SIZE, (from + 1) * PAGE_SIZE)
+    );
+  }
+
   run(entries: readonly StepEntry[]): Promise<readonly RowOutput[]> {
     const rows = entries.reduce((sum, { tokens }) => sum + tokens.length, 0);
     assertEquals([rows <= this.capacity.rows, entries.length <= this.capacity.sequences], [true, true]);
