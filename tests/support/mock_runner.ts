@@ -59,9 +59,11 @@ export class MockRunner implements StepRunner {
   prepare(): undefined {}
 
   fork(sequence: Sequence): Sequence {
-    return sequence.fork((from, to) =>
-      this.#slots.copyWithin(to * PAGE_SIZE, from * PAGE_SIZE, (from + 1) * PAGE_SIZE)
-    );
+    return sequence.fork((from, to) => {
+      for (const slots of [this.#slots, this.context.keys]) {
+        slots.copyWithin(to * PAGE_SIZE, from * PAGE_SIZE, (from + 1) * PAGE_SIZE);
+      }
+    });
   }
 
   run(entries: readonly StepEntry[]): Promise<readonly RowOutput[]> {
