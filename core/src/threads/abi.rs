@@ -133,6 +133,13 @@ pub unsafe fn team_status(team: usize) -> u32 {
 /// # Safety
 /// The handle must be a team's, and no step of it be running.
 pub unsafe fn team_free(team: usize) {
+    // A thread of the host may only now come to work: in WebAssembly the crew stays, and goes with the memory.
+    #[cfg(target_arch = "wasm32")]
+    // SAFETY: the caller's.
+    unsafe {
+        team_of(team).close()
+    };
+    #[cfg(not(target_arch = "wasm32"))]
     // SAFETY: the caller's.
     dismiss(*unsafe { Box::from_raw(team as *mut Crew) });
 }

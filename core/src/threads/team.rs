@@ -175,11 +175,23 @@ impl Team {
         self.tickets.store(tickets, Ordering::SeqCst);
     }
 
+    /// As [`Team::run_part`]. When memory has grown, V8 tells a WebAssembly thread at the entry of its next function, and a function keeps the
+    /// size that it began with: so this one hears of it, and the next one may touch what lies in the new memory.
+    ///
+    /// # Safety
+    /// As [`Team::run_part`].
+    #[inline(never)]
+    unsafe fn part(&self, part: usize, member: usize) {
+        // SAFETY: the caller's.
+        unsafe { self.run_part(std::hint::black_box(part), member) };
+    }
+
     /// Runs a part of the stage; after the last one, goes on with the step.
     ///
     /// # Safety
     /// The caller must have the ticket of that part, and the member's scratch to itself.
-    unsafe fn part(&self, part: usize, member: usize) {
+    #[inline(never)]
+    unsafe fn run_part(&self, part: usize, member: usize) {
         // SAFETY: nobody writes to it while there is a ticket that is not done.
         let stage = unsafe { &*self.stage.get() };
         if let Some((region, units)) = stage.shared {
