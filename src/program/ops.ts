@@ -6,9 +6,22 @@
  *
  * @module
  */
-import { DTypeError, ShapeError } from "../errors.ts";
+import { ShapeError } from "../errors.ts";
 import { broadcastShapes, normalizeAxis } from "../tensor/shape.ts";
-import type { Attrs, AttrValue, Dim, ValueType } from "./program.ts";
+import type { Attrs, AttrValue, ValueType } from "./program.ts";
+import {
+  broadcastDims,
+  checkLinear,
+  checkRelativeBias,
+  checkScores,
+  checkSlopes,
+  f32,
+  fixed,
+  i32,
+  need,
+  same,
+  text,
+} from "./shape_rules.ts";
 
 /** How an attribute is checked and encoded. `enum` attributes list their choices in the order of their codes. */
 export type AttrKind = "i32" | "f32" | "bool" | "i32s" | "f64s" | readonly string[];
@@ -49,45 +62,6 @@ export type Reduction = typeof REDUCTIONS[number];
 /** Largest rank of a strided copy or a broadcast. */
 export const MAX_RANK = 6;
 
-const f32 = (shape: readonly Dim[]): ValueType => ({ dtype: "f32", shape });
-const i32 = (shape: readonly Dim[]): ValueType => ({ dtype: "i32", shape });
-const text = (type: ValueType): string => `${type.dtype}[${type.shape}]`;
-
-function need(op: string, input: ValueType | undefined, dtype: ValueType["dtype"], rank?: number): ValueType {
-  if (!input) throw new ShapeError(`${op}: a required input is absent`);
-  if (input.dtype !== dtype) throw new DTypeError(`${op}: expected ${dtype}, got ${text(input)}`);
-  if (rank !== undefined && input.shape.length !== rank) {
-    throw new ShapeError(`${op}: expected ${rank} dimensions, got ${text(input)}`);
-  }
-  return input;
-}
-
-function same(op: string, a: string | number, b: string | number, what: string): void {
-  if (a !== b) throw new ShapeError(`${op}: ${what} differ: ${a} and ${b}`);
-}
-
-/** Static dimensions, for ops that do not take step counts. */
-function fixed(op: string, type: ValueType): number[] {
-  return type.shape.map((dim) => {
-    if (typeof dim !== "number") throw new ShapeError(`${op}: ${text(type)} must not depend on the step`);
-    return dim;
-  });
-}
-
-/** Broadcasts two shapes whose outermost dimension may be a step count. */
-function broadcastDims(op: string, a: ValueType, b: ValueType): Dim[] {
-  const count = [a, b].map((t) => (typeof t.shape[0] === "string" ? t.shape[0] : undefined)).find(Boolean);
-  if (count === undefined) return broadcastShapes(fixed(op, a), fixed(op, b), op);
-  const [lead, other] = a.shape[0] === count ? [a, b] : [b, a];
-  const aligned = other.shape.length === lead.shape.length;
-  const rest = aligned ? other.shape.slice(1) : other.shape;
-  const fits = !aligned || other.shape[0] === count || other.shape[0] === 1;
-  if (!fits || rest.length >= lead.shape.length || rest.some((dim) => typeof dim === "string")) {
-    throw new ShapeError(`${op}: ${text(a)} and ${text(b)} do not broadcast`);
-  }
-  return [count, ...broadcastShapes(lead.shape.slice(1) as number[], rest as number[], op)];
-}
-
 const binary = (code: number): OpRow => ({
   code,
   inputs: ["a", "b"],
@@ -97,42 +71,6 @@ const binary = (code: number): OpRow => ({
     return [f32(broadcastDims("elementwise", x, y))];
   },
 });
-
-function checkLinear(
-  op: string,
-  x: ValueType,
-  w: ValueType | undefined,
-  b: ValueType | undefined,
-): ValueType {
-  if (!w) throw new ShapeError(`${op}: the weight is absent`);
-  const [out, inner] = fixed(op, w);
-  if (w.shape.length !== 2) throw new ShapeError(`${op}: the weight must be [out, in], got ${text(w)}`);
-  if (x.shape.length === 0) throw new ShapeError(`${op}: the input must have a dimension`);
-  same(op, x.shape[x.shape.length - 1], inner, "input features of x and weight");
-  if (b) same(op, need(op, b, "f32", 1).shape[0], out, "lengths of bias and output");
-  return f32([...x.shape.slice(0, -1), out]);
-}
-
-function checkSlopes(op: string, slopes: ValueType | undefined, heads: number): void {
-  if (slopes) same(op, need(op, slopes, "f32", 1).shape[0], heads, "slopes and heads");
-}
-
-/** A table of biases by distance: an odd number of rows, so that there is one for the distance 0. */
-function checkRelativeBias(op: string, bias: ValueType | undefined, heads: number): void {
-  if (!bias) return;
-  const [distances, width] = fixed(op, need(op, bias, "f32", 2));
-  same(op, width, heads, "columns of bias and heads");
-  if (distances % 2 === 0) throw new ShapeError(`${op}: ${text(bias)} must have an odd number of rows`);
-}
-
-/** A mask or bias over scores, [B, heads, T, S] where the first three may be 1. */
-function checkScores(op: string, scores: ValueType | undefined, shape: readonly number[]): void {
-  if (!scores) return;
-  const dims = fixed(op, need(op, scores, "f32", 4));
-  if (dims[3] !== shape[3] || dims.some((dim, i) => dim !== 1 && dim !== shape[i])) {
-    throw new ShapeError(`${op}: ${text(scores)} does not broadcast to the scores [${shape}]`);
-  }
-}
 
 /** Name of an op. */
 export type OpName =
