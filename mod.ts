@@ -14,7 +14,8 @@ export { type Conversion, convert, type ConvertOptions } from "./src/convert/con
 export type { QuantKind } from "./src/convert/quant_kinds.ts";
 export type { ModelFormat } from "./src/convert/targets.ts";
 export { fromPretrained, type FromPretrainedOptions } from "./src/from_pretrained.ts";
-export { Model, type Score } from "./src/model.ts";
+export { Model } from "./src/model.ts";
+export type { Score } from "./src/generate/perplexity.ts";
 export {
   type Chunk,
   type FinishReason,

@@ -15,6 +15,7 @@ import type { Encoder } from "./generate/encoder.ts";
 import { Engine, type EngineUsage } from "./generate/engine.ts";
 import { generateAll, type GenerationResult } from "./generate/generate_all.ts";
 import { type GenerateOptions, Generation, type GenerationSource } from "./generate/generation.ts";
+import { perplexity, type Score } from "./generate/perplexity.ts";
 import { computeLogits } from "./generate/scoring.ts";
 import type { BeamSearchOptions, BestOfNOptions, SearchResult, SearchSource } from "./generate/search.ts";
 import type { DecoderConfig } from "./models/config.ts";
@@ -51,16 +52,6 @@ export interface ModelParts {
   readonly tokenizer?: Tokenizer;
   /** Sampling that the model's own files recommend. */
   readonly defaults: SamplingOptions;
-}
-
-/** Perplexity of a text. */
-export interface Score {
-  /** e to the power of `nll`. */
-  readonly perplexity: number;
-  /** Mean of -ln p over the tokens that were predicted. */
-  readonly nll: number;
-  /** Tokens that were predicted. */
-  readonly tokens: number;
 }
 
 /**
@@ -325,25 +316,11 @@ export class Model {
     signal?: AbortSignal,
   ): Promise<Score> {
     this.#checkOpen();
-    if (!Number.isInteger(window) || window < 2 || window > this.contextLength) {
-      throw new InvalidArgumentError(`the window must be 2 to ${this.contextLength} tokens, not ${window}`);
-    }
     const engine = this.#engine;
     if (this.#parts.config.kind === "encoder-decoder") {
       throw new InvalidArgumentError("perplexity is measured on decoders, and the model has an encoder too");
     }
-    let [sum, tokens] = [0, 0];
-    for (let start = 0; start + 1 < ids.length; start += window) {
-      const part = ids.slice(start, start + window);
-      const look = (logits: Float32Array, row: number): void => {
-        sum -= logProbability(logits, part[row + 1]);
-        tokens++;
-      };
-      await computeLogits(engine, { tokens: part.slice(0, -1), rows: "every", look, signal });
-    }
-    if (tokens === 0) throw new InvalidArgumentError("a text of at least two tokens is needed");
-    const nll = sum / tokens;
-    return { perplexity: Math.exp(nll), nll, tokens };
+    return await perplexity(engine, ids, window, signal);
   }
 
   /** Ends what runs and frees everything. Closing again does nothing. */
@@ -448,13 +425,4 @@ export class Model {
   #checkOpen(): void {
     if (this.#closed) throw new InvalidArgumentError("the model is closed; load it again");
   }
-}
-
-/** ln p of a token under a row of logits. */
-function logProbability(logits: Float32Array, id: number): number {
-  let max = -Infinity;
-  for (let i = 0; i < logits.length; i++) if (logits[i] > max) max = logits[i];
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - max);
-  return logits[id] - max - Math.log(sum);
 }
