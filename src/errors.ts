@@ -146,7 +146,7 @@ export class SequenceLengthExceededError extends LLMForgeError {
     super(
       "SEQUENCE_LENGTH_EXCEEDED",
       `the sequence needs ${actual} tokens and the context holds ${max}; shorten the prompt, lower maxTokens, ` +
-        `or load the model with a larger contextLength`,
+        `load the model with a larger contextLength, or generate with contextFull`,
     );
     this.max = max;
     this.actual = actual;

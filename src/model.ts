@@ -67,7 +67,7 @@ export class Model {
   readonly #parts: ModelParts;
   readonly #decoding?: Engine;
   readonly #running = new Set<Promise<unknown>>();
-  #closed = false;
+  #closing?: Promise<void>;
 
   /** Made by `load`. */
   constructor(parts: ModelParts) {
@@ -323,10 +323,12 @@ export class Model {
     return await perplexity(engine, ids, window, signal);
   }
 
-  /** Ends what runs and frees everything. Closing again does nothing. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  /** Ends what runs and frees everything. Closing again waits for the same. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     await this.#decoding?.close();
     await Promise.allSettled(this.#running);
     const { decoder, encoder, cross, backend, weights } = this.#parts;
@@ -423,6 +425,6 @@ export class Model {
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw new InvalidArgumentError("the model is closed; load it again");
+    if (this.#closing) throw new InvalidArgumentError("the model is closed; load it again");
   }
 }

@@ -67,11 +67,14 @@ function embeddedOptions({ metadata, packedStrings }: ModelFile): HuggingFaceTok
 export function samplingDefaults(file: ModelFile): SamplingOptions {
   if (file.generationConfig) {
     const read = new ConfigReader(file.generationConfig);
-    if (!read.has("do_sample") || !read.bool("do_sample")) return {};
+    if (!read.has("do_sample") || !read.bool("do_sample")) return penaltyDefault(read);
     return {
       temperature: read.number("temperature", 1),
       ...(read.has("top_k") ? { topK: read.int("top_k", 0, 0) } : {}),
       ...(read.has("top_p") ? { topP: read.number("top_p") } : {}),
+      ...(read.has("min_p") ? { minP: read.number("min_p") } : {}),
+      ...(read.has("typical_p") ? { typicalP: read.number("typical_p") } : {}),
+      ...penaltyDefault(read),
     };
   }
   const read = new ConfigReader(file.metadata, { prefix: "general.sampling." });
@@ -79,5 +82,12 @@ export function samplingDefaults(file: ModelFile): SamplingOptions {
     ...(read.has("temp") ? { temperature: read.number("temp") } : {}),
     ...(read.has("top_k") ? { topK: read.int("top_k", 0, 0) } : {}),
     ...(read.has("top_p") ? { topP: read.number("top_p") } : {}),
+    ...(read.has("min_p") ? { minP: read.number("min_p") } : {}),
   };
+}
+
+/** The repetition penalty counts in greedy search too; the reference looks at the whole text. */
+function penaltyDefault(read: ConfigReader): SamplingOptions {
+  if (!read.has("repetition_penalty")) return {};
+  return { repetitionPenalty: read.number("repetition_penalty"), repetitionWindow: 2 ** 31 };
 }

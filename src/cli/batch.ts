@@ -4,6 +4,7 @@
  * @module
  */
 import { BackendError, LLMForgeError } from "../errors.ts";
+import { together } from "../generate/together.ts";
 import type { Model } from "../model.ts";
 import { BatchInput, type BatchLine } from "./batch_input.ts";
 import { BatchOutput } from "./batch_output.ts";
@@ -42,28 +43,19 @@ export async function batch(
     options.quiet !== true && options.json !== true,
     "generating {bar} {percentage}%",
   );
-  const failed = new AbortController();
-  const stop = AbortSignal.any([signal, failed.signal]);
-  stop.addEventListener("abort", () => output.stop(), { once: true });
-  const worker = async (): Promise<void> => {
-    for (let line; !stop.aborted && (line = await input.next());) {
-      await output.room(line.index, maxSequences * AHEAD);
-      if (stop.aborted) return;
-      const result = await complete(model, line, options, stop);
-      // What was cut short is done again by the next run.
-      if (stop.aborted) return;
-      output.add(line.index, result);
-      progress.update(input.consumed, input.size);
-    }
-  };
-  const workers = Array.from({ length: maxSequences }, worker);
   try {
-    await Promise.all(workers);
-  } catch (error) {
-    // The others must not go on with a model and a file that are closed.
-    failed.abort();
-    await Promise.allSettled(workers);
-    throw error;
+    await together(maxSequences, signal, async (stop) => {
+      stop.addEventListener("abort", () => output.stop(), { once: true });
+      for (let line; !stop.aborted && (line = await input.next());) {
+        await output.room(line.index, maxSequences * AHEAD);
+        if (stop.aborted) return;
+        const result = await complete(model, line, options, stop);
+        // What was cut short is done again by the next run.
+        if (stop.aborted) return;
+        output.add(line.index, result);
+        progress.update(input.consumed, input.size);
+      }
+    });
   } finally {
     progress.stop();
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import * as commander from "commander";
-import { InvalidArgumentError, type Option } from "./option.ts";
+import { type Option, OptionValueError } from "./option.ts";
 
 /** An option that knows its key. */
 class KeyedOption extends commander.Option {
@@ -30,7 +30,7 @@ export function commanderOption(option: Option): commander.Option {
       try {
         return parseValue(text, earlier);
       } catch (error) {
-        if (!(error instanceof InvalidArgumentError)) throw error;
+        if (!(error instanceof OptionValueError)) throw error;
         throw new commander.InvalidArgumentError(error.message);
       }
     });

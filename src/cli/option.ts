@@ -6,7 +6,7 @@
  */
 
 /** The value of an option is not one that it can have; the message is a sentence without its full stop. */
-export class InvalidArgumentError extends Error {}
+export class OptionValueError extends Error {}
 
 /** Makes a value out of a text; `earlier` is what the same option gave before. */
 export type ParseValue = (text: string, earlier: unknown) => unknown;
@@ -59,7 +59,7 @@ export class Option {
     return this;
   }
 
-  /** Its value comes out of this, which throws an {@linkcode InvalidArgumentError} for a text that is none. */
+  /** Its value comes out of this, which throws an {@linkcode OptionValueError} for a text that is none. */
   argParser<T>(parse: (text: string, earlier: T | undefined) => T): this {
     this.parseValue = parse as ParseValue;
     return this;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvalidArgumentError, Option } from "./option.ts";
+import { Option, OptionValueError } from "./option.ts";
 import { type NumericOption, RANGES, type SamplingOptions } from "../sampling/options.ts";
 import { number, texts, whole } from "./values.ts";
 
@@ -80,7 +80,7 @@ export function chosenSampling(options: SamplingOptions): SamplingOptions {
 function biases(text: string, earlier: Record<number, number> = {}): Record<number, number> {
   const [, id, sign, size] = /^(\d+)([+-])(\d+\.?\d*|\.\d+|inf)$/.exec(text) ?? [];
   if (id === undefined) {
-    throw new InvalidArgumentError("It must be a token id and a bias such as 15+1 or 15-inf");
+    throw new OptionValueError("It must be a token id and a bias such as 15+1 or 15-inf");
   }
   const bias = size === "inf" ? Infinity : Number(size);
   return { ...earlier, [id]: sign === "+" ? bias : -bias };

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { InvalidArgumentError } from "./option.ts";
+import { OptionValueError } from "./option.ts";
 
 /** Parses a whole number of `min` to `max`. */
 export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : NaN;
     if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be a whole number ${range(min, max, Number.MAX_SAFE_INTEGER)}`);
+    throw new OptionValueError(`It must be a whole number ${range(min, max, Number.MAX_SAFE_INTEGER)}`);
   };
 }
 
@@ -19,7 +19,7 @@ export function number(min: number, max: number = Number.MAX_VALUE): (text: stri
   return (text) => {
     const value = /^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
     if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be a number ${range(min, max, Number.MAX_VALUE)}`);
+    throw new OptionValueError(`It must be a number ${range(min, max, Number.MAX_VALUE)}`);
   };
 }
 
@@ -28,7 +28,7 @@ export function tokenIds(text: string): number[] {
   const parts = text.split(",").map((part) => part.trim());
   const ids = parts.map((part) => /^\d+$/.test(part) ? Number(part) : NaN);
   if (ids.every(Number.isSafeInteger)) return ids;
-  throw new InvalidArgumentError("It must be token ids such as 1,2,3");
+  throw new OptionValueError("It must be token ids such as 1,2,3");
 }
 
 /** Parses token ids, a list for each time that the option is given. */
@@ -38,7 +38,7 @@ export function tokenIdLists(text: string, earlier: number[][] = []): number[][]
 
 /** Parses a text that is not empty, of an option that may be repeated. */
 export function texts(text: string, earlier: string[] = []): string[] {
-  if (text === "") throw new InvalidArgumentError("It must not be empty");
+  if (text === "") throw new OptionValueError("It must not be empty");
   return [...earlier, text];
 }
 

@@ -4,10 +4,10 @@
  *
  * @module
  */
+import { checkWhole } from "../check.ts";
 import { Logprobs } from "../sampling/logprobs.ts";
 import {
   type Branch,
-  checkCount,
   type ForkingSequences,
   ranked,
   type ScoredSequence,
@@ -60,8 +60,8 @@ export async function beamSearch(
   options: BeamOptions,
 ): Promise<ScoredSequence[]> {
   const { beams, maxTokens, signal } = options;
-  checkCount("beams", beams);
-  checkCount("maxTokens", maxTokens);
+  checkWhole("beams", beams, 1);
+  checkWhole("maxTokens", maxTokens, 1);
   const eosIds = new Set(options.eosIds);
   // Enough to go on with, even if every token that ends a text is among the best of each.
   const width = Math.max(2, 1 + eosIds.size) * beams;

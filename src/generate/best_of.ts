@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { checkWhole } from "../check.ts";
 import { Logprobs } from "../sampling/logprobs.ts";
 import { Sampler, type SamplingOptions } from "../sampling/sampler.ts";
 import {
-  checkCount,
   type ForkingSequences,
   ranked,
   type ScoredSequence,
@@ -44,8 +44,8 @@ export async function bestOf(
   options: BestOfOptions,
 ): Promise<ScoredSequence[]> {
   const { count, maxTokens, lengthPenalty, signal } = options;
-  checkCount("count", count);
-  checkCount("maxTokens", maxTokens);
+  checkWhole("count", count, 1);
+  checkWhole("maxTokens", maxTokens, 1);
   const eosIds = new Set(options.eosIds);
   const finished: ScoredSequence[] = [];
   const finish = ({ ids, logprob }: Drawn, finishReason: ScoredSequence["finishReason"]): number =>

@@ -7,8 +7,7 @@ import type { Backend, Buffer } from "../backends/backend.ts";
 import { SequenceLengthExceededError } from "../errors.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import { type CrossCacheConfig, crossCacheName, PAGE_SIZE } from "../nn/decoder.ts";
-import { DTYPES } from "../tensor/dtype.ts";
-import { PagePool, pagesFor } from "./pages.ts";
+import { pageBytes, PagePool, pagesFor } from "./pages.ts";
 
 /** What the decoder of an encoder–decoder sees of one input. Every holder disposes of it once. */
 export class CrossPart {
@@ -43,15 +42,10 @@ export class CrossPart {
   }
 }
 
-/** Bytes of a layer's keys, or values, in so many pages. */
-function layerBytes(config: DecoderConfig, pages: number, dtype: "f32" | "f16"): number {
-  return pages * PAGE_SIZE * config.kvHeads * config.headDim * DTYPES[dtype].blockBytes;
-}
-
 /** Bytes of the cross cache for a context of this many tokens; none for a model without an encoder beside it. */
 export function crossCacheBytes(config: DecoderConfig, contextLength: number, dtype: "f32" | "f16"): number {
   if (config.kind !== "encoder-decoder") return 0;
-  return 2 * config.layers * layerBytes(config, pagesFor(contextLength), dtype);
+  return 2 * config.layers * pagesFor(contextLength) * pageBytes(config, dtype);
 }
 
 /** Sizes of a cross cache. */
@@ -95,7 +89,7 @@ export class CrossCache {
     try {
       for (let layer = 0; layer < config.layers; layer++) {
         for (const part of ["keys", "values"] as const) {
-          this.bindings.set(crossCacheName(layer, part), backend.alloc(layerBytes(config, pages, dtype)));
+          this.bindings.set(crossCacheName(layer, part), backend.alloc(pages * pageBytes(config, dtype)));
         }
       }
     } catch (error) {

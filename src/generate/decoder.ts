@@ -7,14 +7,13 @@ import type { Backend, Buffer, WeightHandle } from "../backends/backend.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import type { Architecture } from "../models/architecture.ts";
 import type { DecoderConfig } from "../models/config.ts";
-import { type CacheConfig, cacheName, PAGE_SIZE } from "../nn/decoder.ts";
-import { DTYPES } from "../tensor/dtype.ts";
+import { type CacheConfig, cacheName } from "../nn/decoder.ts";
 import type { Profile } from "../trace/profile.ts";
 import type { PositionKind } from "./context.ts";
 import { ContextShift } from "./context_shift.ts";
 import type { CrossCache } from "./cross_cache.ts";
 import { DecoderStage } from "./decoder_stage.ts";
-import { PagePool, pagesFor, type Sequence } from "./pages.ts";
+import { pageBytes, PagePool, pagesFor, type Sequence } from "./pages.ts";
 import type { RowOutput, StepCapacity, StepEntry, StepRunner } from "./task.ts";
 
 /** What a decoder is made of. */
@@ -52,11 +51,6 @@ const STAGES = [1, 8, 64];
 export function cacheBytes(config: DecoderConfig, tokens: number, dtype: "f32" | "f16"): number {
   if (config.kind === "encoder") return 0;
   return 2 * config.layers * pagesFor(tokens) * pageBytes(config, dtype);
-}
-
-/** Bytes of a page, of keys or values of one layer. */
-function pageBytes(config: DecoderConfig, dtype: "f32" | "f16"): number {
-  return PAGE_SIZE * config.kvHeads * config.headDim * DTYPES[dtype].blockBytes;
 }
 
 /** How the tokens of a model know where they stand. */

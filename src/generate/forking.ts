@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { InvalidArgumentError } from "../errors.ts";
 
 /** A sequence of the next step: one of the last step's, and the token that it goes on with. */
 export interface Branch {
@@ -59,10 +58,4 @@ export function sequenceScore(logprob: number, length: number, lengthPenalty = 1
 /** The best `count` sequences, best first. */
 export function ranked(sequences: readonly ScoredSequence[], count: number): ScoredSequence[] {
   return sequences.toSorted((a, b) => b.score - a.score).slice(0, count);
-}
-
-/** Checks that an option is a whole number of at least 1. */
-export function checkCount(name: string, value: number): void {
-  if (Number.isInteger(value) && value >= 1) return;
-  throw new InvalidArgumentError(`${name} must be a whole number of at least 1, not ${value}`);
 }

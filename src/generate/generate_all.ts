@@ -4,6 +4,7 @@
  * @module
  */
 import type { GenerateOptions, Generation, GenerationStats } from "./generation.ts";
+import { together } from "./together.ts";
 
 /** What became of a prompt. */
 export interface GenerationResult extends GenerationStats {
@@ -20,23 +21,13 @@ export async function generateAll(
   options: GenerateOptions,
   width: number,
 ): Promise<GenerationResult[]> {
-  const failed = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
   const results = new Array<GenerationResult>(prompts.length);
   const rest = prompts.entries();
-  const worker = async (): Promise<void> => {
+  await together(Math.min(width, prompts.length), options.signal, async (signal) => {
     for (const [i, prompt] of rest) {
       const generation = generate(prompt, { ...options, signal });
       results[i] = { text: await generation.text(), ...await generation.stats() };
     }
-  };
-  const workers = Array.from({ length: Math.min(width, prompts.length) }, worker);
-  try {
-    await Promise.all(workers);
-  } catch (error) {
-    failed.abort();
-    await Promise.allSettled(workers);
-    throw error;
-  }
+  });
   return results;
 }

@@ -6,11 +6,18 @@
 import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts";
 import { PAGE_SIZE } from "../nn/decoder.ts";
 import type { ContextPlan } from "./context.ts";
+import type { DecoderConfig } from "../models/config.ts";
+import { DTYPES } from "../tensor/dtype.ts";
 import type { CrossPart } from "./cross_cache.ts";
 
 /** Pages that hold this many tokens. */
 export function pagesFor(tokens: number): number {
   return Math.ceil(tokens / PAGE_SIZE);
+}
+
+/** Bytes of a page, of keys or values of one layer. */
+export function pageBytes(config: DecoderConfig, dtype: "f32" | "f16"): number {
+  return PAGE_SIZE * config.kvHeads * config.headDim * DTYPES[dtype].blockBytes;
 }
 
 /**

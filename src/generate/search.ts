@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkWhole } from "../check.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import type { SamplingOptions } from "../sampling/sampler.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -10,7 +11,7 @@ import { beamSearch } from "./beam.ts";
 import { bestOf } from "./best_of.ts";
 import type { CrossPart } from "./cross_cache.ts";
 import { EngineSequences } from "./engine_sequences.ts";
-import { checkCount, type ForkingSequences, type ScoredSequence } from "./forking.ts";
+import type { ForkingSequences, ScoredSequence } from "./forking.ts";
 import type { GenerationResult } from "./generate_all.ts";
 import { DEFAULT_MAX_TOKENS, type GenerationSource, makeStats } from "./generation.ts";
 import { encodePrompt } from "./prompt.ts";
@@ -99,7 +100,7 @@ export function searchBestOf(
 }
 
 function checkWidth(name: string, value: number, { maxSequences }: SearchSource): void {
-  checkCount(name, value);
+  checkWhole(name, value, 1);
   if (value <= maxSequences) return;
   throw new InvalidArgumentError(
     `${name} is ${value} and a step has ${maxSequences} sequences; load the model with a larger maxSequences`,
@@ -123,7 +124,7 @@ async function search(
   // The last token is never fed back, so the context may be one token shorter than the whole text.
   const room = Math.max(engine.runner.contextLength - startIds.length + 1, 1);
   const maxTokens = options.maxTokens ?? Math.min(DEFAULT_MAX_TOKENS, room);
-  checkCount("maxTokens", maxTokens);
+  checkWhole("maxTokens", maxTokens, 1);
   const eosIds = options.eosIds ?? source.eosIds(tokenizer);
   const prefillStart = performance.now();
   using cross: CrossPart | undefined = await encoder?.read(promptIds, signal);
