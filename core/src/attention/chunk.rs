@@ -1,0 +1,305 @@
+//! Some rows of one sequence on their way through the cache.
+
+use super::half;
+use super::tile::{self, FOUR};
+use super::weigh::{weigh_few, weigh_four, Query, State};
+use super::{AttentionShape, TILE_KEYS};
+use crate::dtype::DType;
+use crate::simd::{Vector, WidenF16, LANES, V};
+use std::ops::Range;
+
+/// Up to so many queries take an F16 tile as it is; for more it is turned to F32 first.
+const FEW: usize = 8;
+
+/// Keys `[head_dim, stride]` and values `[keys, head_dim]` of a tile.
+#[derive(Clone, Copy)]
+enum Tile {
+    Single(*const f32, *const f32),
+    Half(*const u16, *const u16),
+}
+
+/// Some rows of one sequence, for the heads of one KV head. A query is a row and one of its heads: `row * group + head`.
+pub(super) struct Chunk<'a> {
+    shape: &'a AttentionShape,
+    rows: Range<usize>,
+    kv_head: usize,
+    lengths: *const i32,
+    slopes: Option<*const f32>,
+    /// `[queries / 4, head_dim, 4]`, scaled
+    q: *mut f32,
+    /// The values' sums, for weights relative to `greatest`, as [`tile::sums`] has them for each four queries
+    sums: *mut f32,
+    /// `[queries / 4]`
+    states: *mut State,
+    /// Scores of four queries, then their weights, as [`tile::scores`] has them
+    scores: *mut f32,
+    /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache
+    wide: [*mut f32; 2],
+    /// The tiles are taken as F16; `q` is 2^112 times as large
+    half: bool,
+}
+
+impl<'a> Chunk<'a> {
+    pub(super) unsafe fn new(
+        shape: &'a AttentionShape,
+        rows: Range<usize>,
+        kv_head: usize,
+        lengths: *const i32,
+        slopes: Option<*const f32>,
+        scratch: *mut u8,
+    ) -> Chunk<'a> {
+        let (queries, dim) = (shape.queries().next_multiple_of(FOUR), shape.head_dim);
+        // SAFETY: the parts add up to `scratch_bytes`.
+        unsafe {
+            let q = scratch.cast::<f32>();
+            let sums = q.add(queries * dim);
+            let states = sums.add(queries * dim);
+            let scores = states.add(queries * LANES);
+            let wide = scores.add(FOUR * TILE_KEYS);
+            let wide = [wide, wide.add(TILE_KEYS * dim)];
+            Chunk {
+                shape,
+                rows,
+                kv_head,
+                lengths,
+                slopes,
+                q,
+                sums,
+                states: states.cast(),
+                scores,
+                wide,
+                half: false,
+            }
+        }
+    }
+
+    fn queries(&self) -> usize {
+        self.rows.len() * self.shape.group()
+    }
+
+    fn length(&self, row: usize) -> usize {
+        // SAFETY: the row is one of the call's.
+        unsafe { *self.lengths.add(self.rows.start + row) }.max(0) as usize
+    }
+
+    /// Start of a query in `q` and `out` of the call.
+    fn offset(&self, query: usize) -> usize {
+        let group = self.shape.group();
+        let head = self.kv_head * group + query % group;
+        ((self.rows.start + query / group) * self.shape.heads + head) * self.shape.head_dim
+    }
+
+    #[inline(never)]
+    pub(super) unsafe fn load(&mut self, q: *const f32) {
+        let dim = self.shape.head_dim;
+        let padded = self.queries().next_multiple_of(FOUR);
+        let scale = V::splat(self.shape.scale);
+        let mut greatest = V::zero();
+        // SAFETY: the queries are the call's, the rest its scratch.
+        unsafe {
+            self.sums.write_bytes(0, padded * dim);
+            for first in (0..self.queries()).step_by(FOUR) {
+                self.states.add(first / FOUR).write(State::new());
+                let count = (self.queries() - first).min(FOUR);
+                for d in (0..dim).step_by(LANES) {
+                    let rows = std::array::from_fn(|t| {
+                        if t < count {
+                            V::load_f32(q.add(self.offset(first + t) + d)).mul(scale)
+                        } else {
+                            V::zero()
+                        }
+                    });
+                    for (i, column) in V::transpose(rows).into_iter().enumerate() {
+                        greatest = greatest.max(column.abs());
+                        column.store_f32(self.q.add(first * dim + (d + i) * FOUR));
+                    }
+                }
+            }
+            self.half = self.few_halves() && greatest.max_lane() < half::MOST;
+            if self.half {
+                half::enlarge(self.q, padded * dim);
+            }
+        }
+    }
+
+    /// Whether the tiles can be taken as F16.
+    fn few_halves(&self) -> bool {
+        let shape = self.shape;
+        shape.kv_dtype == DType::F16
+            && self.queries() <= FEW
+            && shape.page_size.is_multiple_of(half::STEP)
+            && shape.head_dim.is_multiple_of(half::STEP)
+    }
+
+    /// Whether so many queries of a tile are taken in turns.
+    fn in_turns(&self, queries: usize) -> bool {
+        !self.half && tile::in_turns(queries)
+    }
+
+    #[inline(never)]
+    pub(super) unsafe fn store(&self, out: *mut f32) {
+        let dim = self.shape.head_dim;
+        for query in 0..self.queries() {
+            let (first, t) = (query / FOUR * FOUR, query % FOUR);
+            let in_turns = self.in_turns(self.queries() - first);
+            // SAFETY: the query is one of the call's.
+            unsafe {
+                let total = (*self.states.add(query / FOUR)).total.lanes()[t];
+                let factor = V::splat(if total == 0.0 { 0.0 } else { 1.0 / total });
+                for d in (0..dim).step_by(LANES) {
+                    let sums = self.sums.add(first * dim + d * FOUR);
+                    let turns: [V; FOUR] =
+                        std::array::from_fn(|turn| V::load_f32(sums.add(turn * LANES)));
+                    let sum = if in_turns {
+                        V::of_turns(turns, t)
+                    } else {
+                        turns[t]
+                    };
+                    sum.mul(factor).store_f32(out.add(self.offset(query) + d));
+                }
+            }
+        }
+    }
+
+    /// Takes every tile that a row sees.
+    #[inline(never)]
+    pub(super) unsafe fn attend(&mut self, k: *const u8, v: *const u8, pages: *const i32) {
+        let shape = self.shape;
+        let (page_size, dim, bytes) = (shape.page_size, shape.head_dim, shape.kv_bytes());
+        let rows = 0..self.rows.len();
+        let first = rows
+            .clone()
+            .map(|row| shape.first(self.length(row)))
+            .min()
+            .unwrap_or(0);
+        let end = rows.map(|row| self.length(row)).max().unwrap_or(0);
+        let mut start = first / page_size * page_size + first % page_size / TILE_KEYS * TILE_KEYS;
+        while start < end {
+            let count = TILE_KEYS.min(page_size - start % page_size);
+            let seen = start.max(first) - start..(end - start).min(count);
+            // SAFETY: rows see keys of the tile, so its page is in the table, and its keys are written as far as they are seen.
+            unsafe {
+                let page = *pages.add(start / page_size) as usize;
+                let head = (page * shape.kv_heads + self.kv_head) * page_size * dim;
+                let (keys, values) = (
+                    k.add((head + start % page_size) * bytes),
+                    v.add((head + start % page_size * dim) * bytes),
+                );
+                if self.half {
+                    half::touch(keys, (dim * page_size - start % page_size) * bytes);
+                    half::touch(values, seen.end * dim * bytes);
+                    let tile = Tile::Half(keys.cast(), values.cast());
+                    self.take(tile, page_size, start, seen);
+                } else if shape.kv_dtype == DType::F16 {
+                    let ([wide_keys, wide_values], end) = (self.wide, seen.end);
+                    let row = page_size * bytes;
+                    widen(keys, row, dim, wide_keys, TILE_KEYS, end);
+                    widen(values, 0, 1, wide_values, 0, end * dim);
+                    self.take(Tile::Single(wide_keys, wide_values), TILE_KEYS, start, seen);
+                } else {
+                    let tile = Tile::Single(keys.cast(), values.cast());
+                    self.take(tile, page_size, start, seen);
+                }
+            }
+            start += count;
+        }
+    }
+
+    /// Takes a tile whose keys are `stride` apart.
+    unsafe fn take(&mut self, tile: Tile, stride: usize, start: usize, seen: Range<usize>) {
+        let (dim, softcap) = (self.shape.head_dim, self.shape.softcap);
+        for first in (0..self.queries()).step_by(FOUR) {
+            let count = (self.queries() - first).min(FOUR);
+            let mut queries = [Query::PADDING; FOUR];
+            let mut end = 0;
+            for (t, query) in queries.iter_mut().enumerate().take(count) {
+                *query = self.query(first + t, start);
+                end = end.max(query.seen.1.max(0) as usize);
+            }
+            // Keys that none of the four sees are left out: the tiles of a triangle.
+            let seen = seen.start..end.min(seen.end);
+            if seen.is_empty() {
+                continue;
+            }
+            // SAFETY: the caller's; each four queries have their part of the scratch.
+            unsafe {
+                let (q, scores) = (self.q.add(first * dim), self.scores);
+                match tile {
+                    Tile::Single(keys, _) => {
+                        tile::scores(q, count, keys, stride, seen.end, dim, scores)
+                    }
+                    Tile::Half(keys, _) => {
+                        half::scores(q, count, keys, stride, seen.end, dim, scores)
+                    }
+                }
+                let state = &mut *self.states.add(first / FOUR);
+                if self.in_turns(count) {
+                    weigh_four(scores, seen.end, state, queries, softcap);
+                } else {
+                    weigh_few(
+                        scores,
+                        TILE_KEYS,
+                        seen.end,
+                        state,
+                        &queries[..count],
+                        softcap,
+                    );
+                }
+                let (sums, decay) = (self.sums.add(first * dim), state.decay);
+                match tile {
+                    Tile::Single(_, values) => {
+                        tile::sums(scores, count, decay, values, seen, dim, sums)
+                    }
+                    Tile::Half(_, values) => {
+                        for t in 0..count {
+                            half::enlarge(scores.add(t * TILE_KEYS), seen.end);
+                        }
+                        half::sums(scores, count, decay, values, seen, dim, sums)
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a query sees of the keys from `start` on.
+    fn query(&self, query: usize, start: usize) -> Query {
+        let group = self.shape.group();
+        let length = self.length(query / group);
+        let head = self.kv_head * group + query % group;
+        let ahead = |key: usize| key as i32 - start as i32;
+        Query {
+            seen: (ahead(self.shape.first(length)), ahead(length)),
+            // SAFETY: there is a slope for each head.
+            slope: self
+                .slopes
+                .map_or(0.0, |slopes| unsafe { *slopes.add(head) }),
+            distance: (start as i32 - (length as i32 - 1)) as f32,
+        }
+    }
+}
+
+/// `lines` of F16, `from_stride` bytes apart, to F32, `to_stride` apart; of each the first `count`, rounded up to a multiple of 4.
+unsafe fn widen(
+    from: *const u8,
+    from_stride: usize,
+    lines: usize,
+    to: *mut f32,
+    to_stride: usize,
+    count: usize,
+) {
+    let widen = WidenF16::new();
+    let (mut from, mut to) = (from, to);
+    for _ in 0..lines {
+        for i in (0..count).step_by(LANES) {
+            // SAFETY: the caller's.
+            unsafe {
+                widen
+                    .of(V::load_i16x4(from.add(2 * i)))
+                    .store_f32(to.add(i));
+            }
+        }
+        // The last lines' successors are not read.
+        from = from.wrapping_add(from_stride);
+        to = to.wrapping_add(to_stride);
+    }
+}

@@ -1,0 +1,256 @@
+//! Turns the ops of a Program into regions.
+
+use crate::error::{invalid, Error};
+use crate::linear::{ActivationKind, Activations};
+use crate::ops::{row_of, Attrs, Extent, Operands, Region, Step, Tensor, SLOTS};
+use crate::program::{Counts, Kind, Program};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// The weights that an op wants packed; an unknown op is an error later.
+fn packed_weights(program: &Program) -> BTreeSet<usize> {
+    let mut packed = BTreeSet::new();
+    for op in &program.ops {
+        for &position in row_of(op.code).map_or(&[][..], |row| row.packed) {
+            if let Some(Some(id)) = op.inputs.get(position) {
+                if program.values[*id].kind == Kind::Weight {
+                    packed.insert(*id);
+                }
+            }
+        }
+    }
+    packed
+}
+
+/// Rows of F32 that have been prepared as activations.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Prepared {
+    address: usize,
+    bytes: usize,
+    width: usize,
+    rows: Extent,
+}
+
+/// What is known while a Program is compiled.
+pub struct Compiler<'a> {
+    program: &'a Program,
+    bindings: &'a [u64],
+    /// Addresses of arena, step record and constants.
+    bases: [usize; 3],
+    packed: BTreeSet<usize>,
+    regions: Vec<Box<dyn Region>>,
+    origins: Vec<usize>,
+    prepared: [Option<Prepared>; SLOTS],
+    slot_bytes: [usize; SLOTS],
+    /// Page tables whose entries an earlier region of the step has checked.
+    pub checked_pages: BTreeSet<[usize; 6]>,
+}
+
+/// What has been compiled.
+pub(super) struct Compiled {
+    pub(super) regions: Vec<Box<dyn Region>>,
+    /// Position of the op that each region is part of.
+    pub(super) origins: Vec<usize>,
+    /// Bytes of the prepared activations of each kind.
+    pub(super) slot_bytes: [usize; SLOTS],
+}
+
+impl<'a> Compiler<'a> {
+    /// Begins with nothing; `bases` are the addresses of arena, step record and constants.
+    pub(super) fn new(
+        program: &'a Program,
+        bindings: &'a [u64],
+        bases: [usize; 3],
+    ) -> Compiler<'a> {
+        Compiler {
+            program,
+            bindings,
+            bases,
+            packed: packed_weights(program),
+            regions: Vec::new(),
+            origins: Vec::new(),
+            prepared: [None; SLOTS],
+            slot_bytes: [0; SLOTS],
+            checked_pages: BTreeSet::new(),
+        }
+    }
+
+    /// Adds a region after those that are there.
+    pub fn push(&mut self, region: impl Region + 'static) {
+        self.regions.push(Box::new(region));
+    }
+
+    /// Sees to it that rows of `x` are prepared for weights of a kind when the next region runs.
+    pub fn prepare(&mut self, x: *const f32, rows: Extent, width: usize, kind: ActivationKind) {
+        let Some(slot) = crate::ops::slot_of(kind) else {
+            return;
+        };
+        let most = rows.at(&self.program.capacity);
+        let wanted = Prepared {
+            address: x as usize,
+            bytes: most * width * 4,
+            width,
+            rows,
+        };
+        if self.prepared[slot] == Some(wanted) {
+            return;
+        }
+        self.prepared[slot] = Some(wanted);
+        self.slot_bytes[slot] =
+            self.slot_bytes[slot].max(Activations::scratch_bytes(kind, most, width));
+        self.push(Prepare {
+            x,
+            rows,
+            width,
+            kind,
+        });
+    }
+
+    /// Whether an address lies in the step record, which no op writes to.
+    pub fn in_record(&self, address: usize) -> bool {
+        let record = self.bases[1];
+        (record..record + self.program.step_words * 4).contains(&address)
+    }
+
+    /// The most that a step may have.
+    pub fn capacity(&self) -> Counts {
+        self.program.capacity
+    }
+
+    /// Compiles every op.
+    pub(super) fn compile(mut self) -> Result<Compiled, Error> {
+        let program = self.program;
+        for (position, op) in program.ops.iter().enumerate() {
+            self.compile_op(op).map_err(|error| match error {
+                Error::Program(what) => Error::Program(format!("op {position}: {what}")),
+                other => other,
+            })?;
+            self.origins.resize(self.regions.len(), position);
+        }
+        Ok(Compiled {
+            regions: self.regions,
+            origins: self.origins,
+            slot_bytes: self.slot_bytes,
+        })
+    }
+
+    fn compile_op(&mut self, op: &crate::program::Op) -> Result<(), Error> {
+        let Some(row) = row_of(op.code) else {
+            return invalid(format!("there is no op {}", op.code));
+        };
+        let present = op.inputs.iter().take(row.required).flatten().count();
+        let outputs = row.outputs.0..=row.outputs.1;
+        if op.inputs.len() != row.inputs
+            || present < row.required
+            || !outputs.contains(&op.outputs.len())
+        {
+            return invalid(format!(
+                "{} has not the operands that it must have",
+                row.name
+            ));
+        }
+        let mut inputs = Vec::with_capacity(row.inputs);
+        for (position, id) in op.inputs.iter().enumerate() {
+            let packed = row.packed.contains(&position);
+            inputs.push(id.map(|id| self.tensor(id, packed)).transpose()?);
+        }
+        let outputs = op
+            .outputs
+            .iter()
+            .map(|id| self.output(*id))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut written: Vec<Tensor> = outputs.clone();
+        written.extend(
+            row.mutates
+                .iter()
+                .filter_map(|position| inputs[*position].clone()),
+        );
+        (row.compile)(
+            self,
+            Operands {
+                name: row.name,
+                inputs,
+                outputs,
+                attrs: Attrs::new(&op.attrs),
+            },
+        )?;
+        written.iter().for_each(|tensor| self.overwritten(tensor));
+        Ok(())
+    }
+
+    /// Forgets prepared activations whose source is written to.
+    fn overwritten(&mut self, tensor: &Tensor) {
+        let end = tensor.address + tensor.shape.elements() * tensor.dtype.block().1;
+        for prepared in &mut self.prepared {
+            if prepared.is_some_and(|p| p.address < end && tensor.address < p.address + p.bytes) {
+                *prepared = None;
+            }
+        }
+    }
+
+    fn output(&self, id: usize) -> Result<Tensor, Error> {
+        match self.program.values[self.program.storage(id)].kind {
+            Kind::Temp | Kind::Output | Kind::State => self.tensor(id, false),
+            _ => invalid(format!("value {id} cannot be written to")),
+        }
+    }
+
+    fn tensor(&self, id: usize, may_be_packed: bool) -> Result<Tensor, Error> {
+        let value = &self.program.values[id];
+        let root_id = self.program.storage(id);
+        let root = &self.program.values[root_id];
+        let packed = self.packed.contains(&root_id);
+        if packed && !(may_be_packed && id == root_id) {
+            return invalid(format!(
+                "the weight {root_id} is used both packed and plain"
+            ));
+        }
+        let [arena, record, constants] = self.bases;
+        let address = match root.kind {
+            Kind::Temp => {
+                let end = root.location.checked_add(root.bytes());
+                if end.is_none_or(|end| end > self.program.arena_bytes) {
+                    return invalid(format!("value {root_id} lies outside the arena"));
+                }
+                arena + root.location
+            }
+            Kind::Step => record + root.location * 4,
+            Kind::Constant => constants + root.location,
+            _ => match usize::try_from(self.bindings[root_id]) {
+                Ok(address) if address % 4 == 0 && address != 0 => address,
+                _ => return invalid(format!("value {root_id} is not bound")),
+            },
+        };
+        Ok(Tensor {
+            address,
+            dtype: value.dtype,
+            shape: value.shape.clone(),
+            packed,
+        })
+    }
+}
+
+/// Prepares rows of activations, once for all the linears that read them.
+struct Prepare {
+    x: *const f32,
+    rows: Extent,
+    width: usize,
+    kind: ActivationKind,
+}
+
+impl Region for Prepare {
+    fn units(&self, counts: &Counts) -> usize {
+        self.rows.at(counts)
+    }
+
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        self.width as f32 * 0.5
+    }
+
+    unsafe fn run(&self, step: &Step, units: Range<usize>, _scratch: *mut u8) -> Result<(), Error> {
+        let (rows, slot) = (self.rows.at(&step.counts), step.slot(self.kind));
+        // SAFETY: the caller's; the slot has room for the capacity.
+        unsafe { Activations::prepare_rows(self.kind, self.x, rows, self.width, units, slot) };
+        Ok(())
+    }
+}
