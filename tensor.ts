@@ -10,12 +10,12 @@
  * @module
  */
 import { selectBackend } from "./src/backends/select.ts";
-import { setDefaultBackend } from "./src/tensor/default_backend.ts";
+import { setDefaultBackend } from "./src/eager/default_backend.ts";
 
 setDefaultBackend(async () => (await selectBackend("auto")).backend);
 
-export { type Operand, type Range, type ReduceOptions, Tensor } from "./src/tensor/tensor.ts";
-export { type BackendFactory, setDefaultBackend } from "./src/tensor/default_backend.ts";
+export { type Operand, type Range, type ReduceOptions, Tensor } from "./src/eager/tensor.ts";
+export { type BackendFactory, setDefaultBackend } from "./src/eager/default_backend.ts";
 export type { Shape } from "./src/tensor/shape.ts";
 export { type DType, DTYPES } from "./src/tensor/dtype.ts";
 export type * from "./src/backends/backend.ts";

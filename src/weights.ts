@@ -6,7 +6,7 @@
 import type { Backend, WeightHandle, WeightSource, WeightSpec } from "./backends/backend.ts";
 import { InvalidFileError } from "./errors.ts";
 import type { ModelFile, TensorInfo } from "./formats/model_file.ts";
-import { nextTask } from "./generate/next_task.ts";
+import { nextTask } from "./next_task.ts";
 import type { WeightEntry, WeightPlace } from "./models/architecture.ts";
 import { isQuantized } from "./tensor/dtype.ts";
 import { weightSource } from "./weight_source.ts";

@@ -9,7 +9,7 @@ import type { Architecture } from "../models/architecture.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { CrossCache, CrossPart } from "./cross_cache.ts";
 import { EncoderStage } from "./encoder_stage.ts";
-import { nextTask } from "./next_task.ts";
+import { nextTask } from "../next_task.ts";
 import { pagesFor } from "./pages.ts";
 
 /** What an encoder is made of. */

@@ -12,7 +12,7 @@ import {
 import { PAGE_SIZE } from "../nn/decoder.ts";
 import { makeRoom } from "./make_room.ts";
 import { Member } from "./member.ts";
-import { nextTask, nextTurn } from "./next_task.ts";
+import { nextTask, nextTurn } from "../next_task.ts";
 import { Sequence } from "./pages.ts";
 import { type PlannedEntry, planStep, type StepPlan } from "./policy.ts";
 import { PrefixCache } from "./prefix_cache.ts";

@@ -6,7 +6,7 @@ import { beamSearch } from "./beam.ts";
 import { Engine } from "./engine.ts";
 import { EngineSequences } from "./engine_sequences.ts";
 import type { Branch } from "./forking.ts";
-import { nextTurn } from "./next_task.ts";
+import { nextTurn } from "../next_task.ts";
 import { TokenStream } from "./token_stream.ts";
 
 const VOCABULARY = 97;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { MockRunner } from "../../tests/support/mock_runner.ts";
 import { OutOfBoundsError, QueueFullError, SequenceLengthExceededError } from "../errors.ts";
 import { Engine } from "./engine.ts";
-import { nextTurn } from "./next_task.ts";
+import { nextTurn } from "../next_task.ts";
 import { computeLogits } from "./scoring.ts";
 import { MAX_READY, type TokenRequest, TokenStream } from "./token_stream.ts";
 

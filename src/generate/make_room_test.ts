@@ -7,7 +7,7 @@ import { PAGE_SIZE } from "../nn/decoder.ts";
 import type { ContextOptions } from "./context.ts";
 import { Engine } from "./engine.ts";
 import { checkContextOptions } from "./make_room.ts";
-import { nextTurn } from "./next_task.ts";
+import { nextTurn } from "../next_task.ts";
 import { type TokenRequest, TokenStream } from "./token_stream.ts";
 
 const VOCABULARY = 97;

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { DType } from "../../src/tensor/dtype.ts";
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "../../src/tensor/float16.ts";
 import { dequantize, quantize } from "../../src/tensor/quantize.ts";
-import { Tensor } from "../../src/tensor/tensor.ts";
+import { Tensor } from "../../src/eager/tensor.ts";
 import { decodeNumbers, type GoldenCase, OPS_GOLDEN } from "./ops_golden.ts";
 
 function cast(name: string): GoldenCase {

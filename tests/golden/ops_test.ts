@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Backend } from "../../src/backends/backend.ts";
 import { LLMForgeError, UnsupportedOpError } from "../../src/errors.ts";
 import { alibiSlopes } from "../../src/nn/alibi.ts";
-import { Tensor } from "../../src/tensor/tensor.ts";
+import { Tensor } from "../../src/eager/tensor.ts";
 import { testOnBackends } from "../support/backends.ts";
 import {
   decodeNumbers,

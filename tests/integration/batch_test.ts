@@ -6,7 +6,7 @@ import { createWasmBackend } from "../../src/backends/wasm/mod.ts";
 import { openModelFile } from "../../src/formats/open.ts";
 import { Decoder } from "../../src/generate/decoder.ts";
 import { Engine } from "../../src/generate/engine.ts";
-import { nextTurn } from "../../src/generate/next_task.ts";
+import { nextTurn } from "../../src/next_task.ts";
 import { Sequence } from "../../src/generate/pages.ts";
 import { TokenStream } from "../../src/generate/token_stream.ts";
 import { loadOn, type LoadOptions } from "../../src/load.ts";

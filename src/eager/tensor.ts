@@ -10,11 +10,18 @@ import type { Backend } from "../backends/backend.ts";
 import { OutOfBoundsError, ShapeError } from "../errors.ts";
 import type { Activation, OpName, Reduction } from "../program/ops.ts";
 import type { Attrs } from "../program/program.ts";
-import { convertBytes, toNumbers } from "./convert.ts";
+import { convertBytes, toNumbers } from "../tensor/convert.ts";
 import { defaultBackend } from "./default_backend.ts";
-import { byteLength, type DType } from "./dtype.ts";
+import { byteLength, type DType } from "../tensor/dtype.ts";
 import { evaluate, TensorNode } from "./graph.ts";
-import { checkBlocks, checkShape, elementCount, normalizeAxis, resolveReshape, type Shape } from "./shape.ts";
+import {
+  checkBlocks,
+  checkShape,
+  elementCount,
+  normalizeAxis,
+  resolveReshape,
+  type Shape,
+} from "../tensor/shape.ts";
 import {
   copyView,
   inBlocks,
@@ -25,10 +32,10 @@ import {
   transposeView,
   type View,
   wholeView,
-} from "./view.ts";
+} from "../tensor/view.ts";
 
 export { type BackendFactory, setDefaultBackend } from "./default_backend.ts";
-export type { Range } from "./view.ts";
+export type { Range } from "../tensor/view.ts";
 
 /** What a tensor is computed with: another tensor, or a number that stands for a scalar one. */
 export type Operand = Tensor | number;

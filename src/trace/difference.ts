@@ -11,11 +11,11 @@ import { InvalidArgumentError } from "../errors.ts";
 import { toNumbers } from "../tensor/convert.ts";
 import { byteLength, type DType } from "../tensor/dtype.ts";
 import { elementCount } from "../tensor/shape.ts";
-import { fuse } from "./fuse.ts";
-import { OPS } from "./ops.ts";
-import { valueBytes } from "./plan.ts";
-import { ABSENT, type Op, type Program, stepShape, storageOf, type Value } from "./program.ts";
-import { StepRecord } from "./step.ts";
+import { fuse } from "../program/fuse.ts";
+import { OPS } from "../program/ops.ts";
+import { valueBytes } from "../program/plan.ts";
+import { ABSENT, type Op, type Program, stepShape, storageOf, type Value } from "../program/program.ts";
+import { StepRecord } from "../program/step.ts";
 
 /** A backend with what it holds for a Program: weights, states, inputs (outputs are not touched). */
 export interface TracedBackend {

@@ -8,8 +8,8 @@ import { completeAttrs, type OpName, OPS } from "../program/ops.ts";
 import type { Attrs, ValueType } from "../program/program.ts";
 import { Recorder, type Ref } from "../program/recorder.ts";
 import { StepRecord } from "../program/step.ts";
-import { byteLength, type DType } from "./dtype.ts";
-import { elementCount } from "./shape.ts";
+import { byteLength, type DType } from "../tensor/dtype.ts";
+import { elementCount } from "../tensor/shape.ts";
 
 /** A recorded call of an op, shared by the nodes of its results. */
 interface OpCall {

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { createReferenceBackend } from "../backends/reference/mod.ts";
 import { DTypeError, InvalidArgumentError, OutOfBoundsError, ShapeError } from "../errors.ts";
-import { quantize } from "./quantize.ts";
+import { quantize } from "../tensor/quantize.ts";
 import { setDefaultBackend, Tensor } from "./tensor.ts";
 
 const backend = createReferenceBackend();

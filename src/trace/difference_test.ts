@@ -3,11 +3,16 @@ import { LAYER_ROWS, layerStep, layerWeights, recordLayers } from "../../tests/c
 import { fillingBytes, type Fillings, memorySource } from "../../tests/support/rig.ts";
 import type { Backend, Buffer, WeightHandle } from "../backends/backend.ts";
 import { createReferenceBackend } from "../backends/reference/mod.ts";
-import { packedWeights, valueBytes } from "./plan.ts";
-import type { Op, Program } from "./program.ts";
-import { Recorder } from "./recorder.ts";
-import { StepRecord } from "./step.ts";
-import { type TracedBackend, type TraceDifference, traceDifference, type TraceOptions } from "./trace.ts";
+import { packedWeights, valueBytes } from "../program/plan.ts";
+import type { Op, Program } from "../program/program.ts";
+import { Recorder } from "../program/recorder.ts";
+import { StepRecord } from "../program/step.ts";
+import {
+  type TracedBackend,
+  type TraceDifference,
+  traceDifference,
+  type TraceOptions,
+} from "./difference.ts";
 
 /** A reference backend that computes some ops wrongly: they are changed before they are compiled. */
 function sabotaged(change: (op: Op) => Op): Backend {
