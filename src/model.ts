@@ -7,6 +7,7 @@ import type { Backend, BackendName, DeviceInfo, WeightHandle } from "./backends/
 import type { BackendReport } from "./backends/select.ts";
 import { InvalidArgumentError, TokenizerError } from "./errors.ts";
 import { Chat, type ChatOptions, type ChatSource } from "./chat/chat.ts";
+import { chatSource } from "./chat/source.ts";
 import type { SessionModel } from "./chat/session.ts";
 import type { CrossCache, CrossPart } from "./generate/cross_cache.ts";
 import type { Decoder } from "./generate/decoder.ts";
@@ -21,7 +22,7 @@ import type { BeamSearchOptions, BestOfNOptions, SearchResult, SearchSource } fr
 import type { DecoderConfig } from "./models/config.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
 import { withBreakerIds } from "./sampling/sequence_breakers.ts";
-import { type ChatMessage, ChatTemplate } from "./tokenizer/chat_template.ts";
+import type { ChatMessage } from "./tokenizer/chat_template.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 
 /** What a `Model` is made of. */
@@ -353,25 +354,11 @@ export class Model {
 
   #chatSource(template: string | undefined): ChatSource {
     this.#checkOpen();
-    const { tokenizer, name } = this;
-    if (template === undefined && tokenizer.chatTemplate === undefined) {
-      throw new TokenizerError(
-        `${name} has no chat template; give chat one (template, --chat-template), or use a plain prompt`,
-      );
-    }
-    const bosToken = tokenizer.bosId === undefined ? "" : tokenizer.piece(tokenizer.bosId);
-    const given = template === undefined ? undefined : new ChatTemplate(template);
-    return {
-      tokenizer,
-      render: (messages) =>
-        given ? given.render(messages, { bos_token: bosToken }) : this.applyChatTemplate(messages),
-      generate: (ids, options) => this.generate(ids, options),
-      save: async (state) => {
-        this.#checkOpen();
-        const { saveSession } = await import("./chat/session.ts");
-        return await this.#track(saveSession(this.#sessionModel, state));
-      },
-    };
+    return chatSource(this, template, async (state) => {
+      this.#checkOpen();
+      const { saveSession } = await import("./chat/session.ts");
+      return await this.#track(saveSession(this.#sessionModel, state));
+    });
   }
 
   get #sessionModel(): SessionModel {
