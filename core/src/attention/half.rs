@@ -11,7 +11,7 @@ use super::TILE_KEYS;
 use crate::simd::{Vector, WidenF16, LANES, V};
 use std::ops::Range;
 
-/// Vectors of keys or dimensions that are taken together.
+/// Vectors of keys or dimensions that are taken together: a load of F16, those in even places and those in odd ones.
 const PAIR: usize = 2;
 
 /// What the lengths of pages and heads must be multiples of.
@@ -60,18 +60,16 @@ unsafe fn scores_of<const Q: usize>(
             let (mut q, mut keys) = (q, keys.add(first));
             for _ in 0..dim {
                 let key = load(keys, &widen);
+                let queries = V::load_f32(q).lanes();
                 for t in 0..Q {
-                    let query = V::load32_splat(q.add(t).cast());
-                    for j in 0..PAIR {
-                        dots[t][j] = key[j].madd(query, dots[t][j]);
-                    }
+                    add_products(&mut dots[t], key, queries[t]);
                 }
                 q = q.add(FOUR);
                 keys = keys.wrapping_add(stride);
             }
             for t in 0..Q {
-                for j in 0..PAIR {
-                    dots[t][j].store_f32(scores.add(t * TILE_KEYS + first + j * LANES));
+                for (j, in_order) in zip(dots[t]).into_iter().enumerate() {
+                    in_order.store_f32(scores.add(t * TILE_KEYS + first + j * LANES));
                 }
             }
         }
@@ -117,35 +115,67 @@ unsafe fn sums_of<const Q: usize>(
         unsafe {
             let place = |t: usize, j: usize| sums.add(d * FOUR + (j * FOUR + t) * LANES);
             let mut acc: [[V; PAIR]; Q] = std::array::from_fn(|t| {
-                std::array::from_fn(|j| V::load_f32(place(t, j)).mul(V::splat(decay[t])))
+                let decay = V::splat(decay[t]);
+                unzip([V::load_f32(place(t, 0)), V::load_f32(place(t, 1))]).map(|x| x.mul(decay))
             });
-            let mut weights = weights.add(seen.start);
+            let mut key = seen.start;
             let mut values = values.add(seen.start * dim + d);
-            for _ in seen.clone() {
+            while key + LANES <= seen.end {
+                let weights: [[f32; LANES]; Q] = std::array::from_fn(|t| {
+                    V::load_f32(weights.add(t * TILE_KEYS + key)).lanes()
+                });
+                for i in 0..LANES {
+                    let value = load(values, &widen);
+                    for t in 0..Q {
+                        add_products(&mut acc[t], value, weights[t][i]);
+                    }
+                    values = values.wrapping_add(dim);
+                }
+                key += LANES;
+            }
+            while key < seen.end {
                 let value = load(values, &widen);
                 for t in 0..Q {
-                    let weight = V::load32_splat(weights.add(t * TILE_KEYS).cast());
-                    for j in 0..PAIR {
-                        acc[t][j] = value[j].madd(weight, acc[t][j]);
-                    }
+                    add_products(&mut acc[t], value, *weights.add(t * TILE_KEYS + key));
                 }
-                weights = weights.add(1);
                 values = values.wrapping_add(dim);
+                key += 1;
             }
             for t in 0..Q {
-                for j in 0..PAIR {
-                    acc[t][j].store_f32(place(t, j));
+                for (j, in_order) in zip(acc[t]).into_iter().enumerate() {
+                    in_order.store_f32(place(t, j));
                 }
             }
         }
     }
 }
 
-/// Numbers of the cache, times 2^-112.
+/// [`STEP`] numbers of the cache, times 2^-112: those in even places, those in odd ones.
 #[inline(always)]
 unsafe fn load(from: *const u16, widen: &WidenF16) -> [V; PAIR] {
     // SAFETY: the caller's.
-    std::array::from_fn(|j| widen.small(unsafe { V::load_i16x4(from.add(j * LANES).cast()) }))
+    widen.small_pair(unsafe { V::load(from.cast()) })
+}
+
+#[inline(always)]
+fn add_products(sums: &mut [V; PAIR], x: [V; PAIR], factor: f32) {
+    let factor = V::splat(factor);
+    for j in 0..PAIR {
+        sums[j] = x[j].madd(factor, sums[j]);
+    }
+}
+
+/// Even and odd places in order.
+#[inline(always)]
+fn zip([even, odd]: [V; PAIR]) -> [V; PAIR] {
+    [even.zip_low(odd), even.zip_high(odd)]
+}
+
+/// The inverse of [`zip`].
+#[inline(always)]
+fn unzip(in_order: [V; PAIR]) -> [V; PAIR] {
+    let [a, b] = in_order.map(V::even_odd);
+    [a.join_low(b), a.join_high(b)]
 }
 
 /// Multiplies `count` F32, rounded up to a multiple of 4, by 2^112.

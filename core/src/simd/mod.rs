@@ -88,6 +88,7 @@ pub trait Vector: Copy {
     fn sub_i32(self, b: Self) -> Self;
     fn shl_i32<const N: u32>(self) -> Self;
     fn shr_u32<const N: u32>(self) -> Self;
+    fn shr_i32<const N: u32>(self) -> Self;
     /// All ones in i32 lanes where `self > b`.
     fn gt_i32(self, b: Self) -> Self;
     fn add_i16(self, b: Self) -> Self;

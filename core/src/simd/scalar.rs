@@ -203,6 +203,10 @@ impl Vector for V {
         V(self.0.map(|x| x >> N))
     }
     #[inline(always)]
+    fn shr_i32<const N: u32>(self) -> V {
+        V(self.0.map(|x| (x as i32 >> N) as u32))
+    }
+    #[inline(always)]
     fn gt_i32(self, b: V) -> V {
         let (a, b) = (self.i32s(), b.i32s());
         V(core::array::from_fn(

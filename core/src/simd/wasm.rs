@@ -148,6 +148,10 @@ impl Vector for V {
         V(u32x4_shr(self.0, N))
     }
     #[inline(always)]
+    fn shr_i32<const N: u32>(self) -> V {
+        V(i32x4_shr(self.0, N))
+    }
+    #[inline(always)]
     fn gt_i32(self, b: V) -> V {
         V(i32x4_gt(self.0, b.0))
     }
