@@ -40,7 +40,9 @@ export function ggufConfig(architecture: string, c: DecoderConfig): GgufFields {
     "attention.causal": c.kind === "encoder" ? false : undefined,
     "attention.relative_buckets_count": relativeBias?.buckets,
     // llama.cpp has this one for all models, and no key for it.
-    "attention.relative_max_distance": relativeBias?.maxDistance === 128 ? undefined : relativeBias?.maxDistance,
+    "attention.relative_max_distance": relativeBias?.maxDistance === 128
+      ? undefined
+      : relativeBias?.maxDistance,
     decoder_start_token_id: c.decoderStartId,
     // A tied head works on smaller numbers, unless it is said otherwise; llama.cpp does not look at it.
     scale_decoder_outputs: encoder && c.tiedHead !== (c.logitScale !== 1) ? c.logitScale !== 1 : undefined,

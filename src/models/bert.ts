@@ -93,7 +93,10 @@ export function bertConfig(
 }
 
 /** Files of RoBERTa that were converted here carry the rows of the position table that stand before the first token's. */
-function ggufPadding(read: ConfigReader, { hiddenSize }: DecoderConfig): Pick<DecoderConfig, "positionOffset"> {
+function ggufPadding(
+  read: ConfigReader,
+  { hiddenSize }: DecoderConfig,
+): Pick<DecoderConfig, "positionOffset"> {
   const rows = (read.numbers(POSITION_PADDING)?.length ?? 0) / hiddenSize;
   read.refuse(POSITION_PADDING, !Number.isInteger(rows), `must be rows of ${hiddenSize} numbers`);
   return rows > 0 ? { positionOffset: rows } : {};

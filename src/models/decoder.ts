@@ -28,7 +28,8 @@ export function namesOf(names: AnyNames, config: DecoderConfig): DecoderNames {
 }
 
 /** A family of decoders. */
-export interface DecoderFamily<Names extends AnyNames = DecoderNames> extends ConfigRules, Pick<FileRules, "huggingFace"> {
+export interface DecoderFamily<Names extends AnyNames = DecoderNames>
+  extends ConfigRules, Pick<FileRules, "huggingFace"> {
   /** GGUF `general.architecture`, where it is not the first of the ids; null where GGUF has none for the family. */
   readonly gguf?: string | null;
   /** Names of its weights; a function where they depend on what else the model has. */

@@ -12,8 +12,15 @@ export const t5Encoder = decoderArchitecture({
   ids: ["t5encoder", "T5EncoderModel"],
   names(config) {
     const names = t5EncoderNames(config);
-    return { ...names, model: { ...names.model, embedding: ["token_embd", ["shared", "encoder.embed_tokens"]] } };
+    return {
+      ...names,
+      model: { ...names.model, embedding: ["token_embd", ["shared", "encoder.embed_tokens"]] },
+    };
   },
   huggingFace: (config) => ({ model_type: "t5", architectures: ["T5EncoderModel"], ...t5Fields(config) }),
-  config: (common, read, metadata) => ({ ...t5Config(common, read, metadata), kind: "encoder", tiedHead: true }),
+  config: (common, read, metadata) => ({
+    ...t5Config(common, read, metadata),
+    kind: "encoder",
+    tiedHead: true,
+  }),
 });
