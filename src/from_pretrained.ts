@@ -43,6 +43,18 @@ export async function fromPretrained(
 /** `model` or `org/model`, and a file in it. */
 const HUB_NAME = /^[\w.-]+(\/[\w.-]+)?(:[\w.-]+)?$/;
 
+/** `org/model`, and a file in it; the ending of a model's file means a path. */
+const QUALIFIED_NAME = /^\w[\w.-]*\/(?![\w.-]*\.(?:gguf|safetensors|forge)$)\w[\w.-]*(:[\w.-]+)?$/;
+
+/**
+ * Where the model that a command line names is: a path that exists wins over a Hub name, which is looked up in the cache.
+ *
+ * @throws {ModelNotFoundError} where there is neither.
+ */
+export async function namedModel(name: string): Promise<string> {
+  return QUALIFIED_NAME.test(name) && !await kindOfPath(name) ? await cachedModel(name) : name;
+}
+
 /**
  * Path of a Hub model's snapshot in the cache, or of the file that is named behind a colon.
  *

@@ -19,7 +19,7 @@ import { Model } from "./model.ts";
 import type { Profile } from "./trace/profile.ts";
 import { byteLength } from "./tensor/dtype.ts";
 import { elementCount } from "./tensor/shape.ts";
-import { modelTokenizer, samplingDefaults } from "./model_files.ts";
+import { forcedTokens, modelTokenizer, samplingDefaults } from "./model_files.ts";
 import { type LocatedWeight, locateWeights, uploadWeights } from "./weights.ts";
 
 /** Options of `load`. */
@@ -209,6 +209,7 @@ async function assemble(
       weights,
       tokenizer,
       defaults: samplingDefaults(file),
+      forced: config.kind === "encoder-decoder" ? forcedTokens(file, config.vocabSize) : undefined,
     });
   } catch (error) {
     for (const handle of weights.values()) backend.freeWeight(handle);

@@ -13,6 +13,7 @@ import type { CrossCache, CrossPart } from "./generate/cross_cache.ts";
 import type { Decoder } from "./generate/decoder.ts";
 import type { EmbedInput, EmbedOptions, RankedDocument } from "./generate/embed.ts";
 import type { Encoder } from "./generate/encoder.ts";
+import type { ForcedTokens } from "./generate/forced.ts";
 import { Engine, type EngineUsage } from "./generate/engine.ts";
 import { generateAll, type GenerationResult } from "./generate/generate_all.ts";
 import { type GenerateOptions, Generation, type GenerationSource } from "./generate/generation.ts";
@@ -53,6 +54,8 @@ export interface ModelParts {
   readonly tokenizer?: Tokenizer;
   /** Sampling that the model's own files recommend. */
   readonly defaults: SamplingOptions;
+  /** Tokens that they force upon texts. */
+  readonly forced?: ForcedTokens;
 }
 
 /**
@@ -374,7 +377,13 @@ export class Model {
     return {
       engine: this.#engine,
       ...(config.kind === "encoder-decoder"
-        ? { encoder: { read: (ids, signal) => this.#read(ids, signal), startIds: this.#startIds } }
+        ? {
+          encoder: {
+            read: (ids, signal) => this.#read(ids, signal),
+            startIds: this.#startIds,
+            forced: this.#parts.forced,
+          },
+        }
         : {}),
       tokenizer: () => Promise.resolve(tokenizer),
       eosIds: (loaded) => [...new Set([...config.eosIds, ...(loaded?.eosIds ?? [])])],

@@ -5,6 +5,7 @@
  */
 import { parseJson } from "./formats/json.ts";
 import type { ModelFile } from "./formats/model_file.ts";
+import type { ForcedTokens } from "./generate/forced.ts";
 import { ConfigReader } from "./models/config_reader.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
 import { ggufTokenizerFields } from "./tokenizer/gguf_fields.ts";
@@ -61,6 +62,22 @@ function embeddedOptions({ metadata, packedStrings }: ModelFile): HuggingFaceTok
     chatTemplate,
     eosIds: endIds,
   };
+}
+
+/**
+ * The tokens that a model's files force upon the ends of its texts, below the size of its vocabulary.
+ *
+ * @throws {InvalidConfigError} where one is outside of it.
+ */
+export function forcedTokens(file: ModelFile, vocabSize: number): ForcedTokens {
+  const read = [file.generationConfig, file.config].map((fields) => new ConfigReader(fields ?? {}));
+  const id = (name: string): number | undefined => {
+    const found = read.find((fields) => fields.has(name));
+    const [first] = found?.ids(name) ?? [];
+    found?.refuse(name, first >= vocabSize, `${first} is outside the vocabulary of ${vocabSize}`);
+    return first;
+  };
+  return { first: id("forced_bos_token_id"), last: id("forced_eos_token_id") };
 }
 
 /** The sampling that a model's files recommend; empty (greedy) where they recommend none. */

@@ -36,7 +36,7 @@ export interface CommandContext {
   choose(job: Job): void;
 }
 
-const MODEL = "file, folder or URL; default: the model built in";
+const MODEL = "file, folder, URL or Hub name; default: the model built in";
 
 /** Adds all commands to the program. */
 export function addCommands(program: Command, context: CommandContext): void {
@@ -65,7 +65,7 @@ export function addCommands(program: Command, context: CommandContext): void {
       .choices(["gguf", "safetensors", "forge"]),
     new Option("--quant <dtype>", "dtype of the matrices; default: as they are").choices(QUANT_KINDS),
   ])
-    .argument("<source>", "file, folder or URL")
+    .argument("<source>", "file, folder, URL or Hub name")
     .argument("<target>", "file or folder to write")
     .action((source: string, target: string, options: ConvertCommandOptions) =>
       choose(async () => (await import("./convert.ts")).convertModel(source, target, options, signal))

@@ -5,6 +5,7 @@
  */
 import { convert } from "../convert/convert.ts";
 import type { QuantKind } from "../convert/quant_kinds.ts";
+import { namedModel } from "../from_pretrained.ts";
 import type { ModelFormat } from "../convert/targets.ts";
 import { formatBytes } from "./format.ts";
 import type { CommonOptions } from "./options.ts";
@@ -33,7 +34,7 @@ export async function convertModel(
   const started = performance.now();
   let result;
   try {
-    result = await convert(source, target, {
+    result = await convert(await namedModel(source), target, {
       to,
       quantize: quant,
       signal,

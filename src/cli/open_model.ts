@@ -30,6 +30,12 @@ export function modelArgument(argument: string | undefined, option: string | und
   return argument ?? option;
 }
 
+/** The model's path or URL: Hub names stand for what is in the Hub's cache. */
+export async function sourceOf(source: string | undefined): Promise<string | undefined> {
+  if (source === undefined) return undefined;
+  return await (await import("../from_pretrained.ts")).namedModel(source);
+}
+
 /** Loads a model, with a progress bar where it takes long. */
 export async function openModel(
   source: string | undefined,
@@ -46,7 +52,7 @@ export async function openModel(
   const started = performance.now();
   const progress = new Progress(quiet !== true && json !== true, "loading {bar} {percentage}% of {bytes}");
   try {
-    const model = await load(source, {
+    const model = await load(await sourceOf(source), {
       backend,
       threads,
       contextLength: context,

@@ -24,7 +24,7 @@ export interface CommonOptions {
 
 /** Options of every command that loads a model. */
 export interface ModelOptions extends CommonOptions {
-  /** File, folder or URL. */
+  /** File, folder, URL or Hub name. */
   model?: string;
   /** Where to run. */
   backend?: BackendChoice;
@@ -64,7 +64,7 @@ export function modelOptions(): Option[] {
   return [
     new Option(
       "--model <model>",
-      "file (.gguf, .safetensors, .forge), folder or URL; default: the model built in",
+      "file (.gguf, .safetensors, .forge), folder, URL, or org/name in the Hub's cache; default: the model built in",
     ),
     new Option("--backend <name>", "where to run").choices(["auto", ...BACKEND_NAMES]),
     new Option(

@@ -5,7 +5,7 @@
  */
 import type { GgufValue } from "../formats/gguf_values.ts";
 import { tensorOfBytes, type TensorOut } from "../formats/tensor_out.ts";
-import { ACTIVATION_NAMES, type DecoderConfig } from "../models/config.ts";
+import { ACTIVATION_NAMES, type DecoderConfig, GGUF_POOLINGS, GGUF_RANKING } from "../models/config.ts";
 import {
   inverseFrequencies,
   type LongRopeScaling,
@@ -20,13 +20,14 @@ export type GgufFields = Readonly<Record<string, GgufValue>>;
 
 /** The keys of a configuration, for the architecture of this name. */
 export function ggufConfig(architecture: string, c: DecoderConfig): GgufFields {
-  const { rope, localRope, experts, norm } = c;
+  const { rope, localRope, experts, norm, encoder, relativeBias } = c;
   const rms = norm.kind === "rms" ? "_rms" : "";
   const window = Math.max(...c.windows);
   const fields: Record<string, GgufValue | undefined> = {
     context_length: c.contextLength,
     embedding_length: c.hiddenSize,
-    block_count: c.layers,
+    block_count: encoder?.layers ?? c.layers,
+    decoder_block_count: encoder && c.layers,
     feed_forward_length: c.intermediateSize,
     vocab_size: c.vocabSize,
     "attention.head_count": c.heads,
@@ -36,6 +37,16 @@ export function ggufConfig(architecture: string, c: DecoderConfig): GgufFields {
     [`attention.layer_norm${rms}_epsilon`]: f32(norm.eps),
     "attention.sliding_window": window || undefined,
     "attention.sliding_window_pattern": windowPeriod(c.windows),
+    "attention.causal": c.kind === "encoder" ? false : undefined,
+    "attention.relative_buckets_count": relativeBias?.buckets,
+    // llama.cpp has this one for all models, and no key for it.
+    "attention.relative_max_distance": relativeBias?.maxDistance === 128
+      ? undefined
+      : relativeBias?.maxDistance,
+    decoder_start_token_id: c.decoderStartId,
+    // A tied head works on smaller numbers, unless it is said otherwise; llama.cpp does not look at it.
+    scale_decoder_outputs: encoder && c.tiedHead !== (c.logitScale !== 1) ? c.logitScale !== 1 : undefined,
+    pooling_type: poolingCode(c),
     attn_logit_softcapping: c.attentionSoftcap ? f32(c.attentionSoftcap) : undefined,
     final_logit_softcapping: c.logitSoftcap ? f32(c.logitSoftcap) : undefined,
     "attention.max_alibi_bias": c.alibi && f32(c.alibi.maxBias),
@@ -61,6 +72,12 @@ export function ggufConfig(architecture: string, c: DecoderConfig): GgufFields {
 export function activationField(architecture: string, { activation }: DecoderConfig): GgufFields {
   const name = Object.entries(ACTIVATION_NAMES).find(([, kind]) => kind === activation)?.[0];
   return name === undefined ? {} : { [`${architecture}.hidden_act`]: name };
+}
+
+function poolingCode({ labels, pooling }: DecoderConfig): number | undefined {
+  if (labels !== undefined) return GGUF_RANKING;
+  const code = pooling === undefined ? -1 : GGUF_POOLINGS.indexOf(pooling);
+  return code < 0 ? undefined : code;
 }
 
 /** Every so many layers one sees all tokens; absent where no layer, or each, has a window. */

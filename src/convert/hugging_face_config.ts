@@ -9,9 +9,11 @@ import { findArchitecture } from "../models/mod.ts";
 import type { RopeConfig } from "../nn/rope.ts";
 import { UnsupportedModelError } from "../errors.ts";
 
-/** The Hugging Face family of a model: GGUF files of three families call themselves llama. */
+/** The Hugging Face family of a model: GGUF files of three families call themselves llama, of two bert. */
 export function huggingFaceFamily(architecture: Architecture, c: DecoderConfig): Architecture {
-  if (architecture.files?.gguf !== "llama") return architecture;
+  const gguf = architecture.files?.gguf;
+  if (gguf === "bert") return findArchitecture([c.positionOffset ? "roberta" : "bert"]);
+  if (gguf !== "llama") return architecture;
   const windows = c.windows.some((window) => window > 0);
   return findArchitecture([c.experts ? "mixtral" : windows ? "mistral" : "llama"]);
 }
@@ -67,9 +69,14 @@ const FLOATS = [
 ];
 const WHOLE_FLOAT = new RegExp(`("(?:${FLOATS.join("|")})": \\d+)(?=[,\\s}])`, "g");
 
+/** The text of a JSON file. */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value, undefined, 2) + "\n";
+}
+
 /** The text of `config.json`. */
 export function configText(fields: Readonly<Record<string, unknown>>): string {
-  return JSON.stringify(fields, undefined, 2).replaceAll(WHOLE_FLOAT, "$1.0") + "\n";
+  return jsonText(fields).replaceAll(WHOLE_FLOAT, "$1.0");
 }
 
 function activationName({ activation }: DecoderConfig): string | undefined {

@@ -7,6 +7,8 @@ import { TokenizerError } from "../errors.ts";
 import { parseJson } from "../formats/json.ts";
 import type { MetadataValue } from "../formats/model_file.ts";
 import { EMBEDDED_TOKENIZER } from "../model_files.ts";
+import type { AddedToken } from "../tokenizer/encoder.ts";
+import { GGUF_DEFINITIONS } from "../tokenizer/gguf_definitions.ts";
 import { type DecodedFields, ggufTokenizerFields, TOKEN_TYPE } from "../tokenizer/gguf_fields.ts";
 import { byteLevelPreTokenizer, findPreTokenizer } from "../tokenizer/pre_tokenizers.ts";
 import { SENTENCE_PIECE_SPACE } from "../tokenizer/vocabulary.ts";
@@ -45,6 +47,7 @@ export function huggingFaceTokenizerFiles(
 
 function settings(fields: DecodedFields): Record<string, unknown> {
   const { tokens, bosId, endIds, unknownId, paddingId, addBos, addEos, chatTemplate } = fields;
+  const { clsId, separatorId, maskId } = ofEncoder(fields) ? fields : {};
   const text = (id: number | undefined): string | undefined => id === undefined ? undefined : tokens[id];
   const all = {
     tokenizer_class: "PreTrainedTokenizerFast",
@@ -53,11 +56,19 @@ function settings(fields: DecodedFields): Record<string, unknown> {
     eos_token: text(endIds[0]),
     unk_token: text(unknownId),
     pad_token: text(paddingId),
+    cls_token: text(clsId),
+    sep_token: text(separatorId),
+    mask_token: text(maskId),
     add_bos_token: addBos,
     add_eos_token: addEos,
     chat_template: chatTemplate,
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+/** Whether texts stand between two tokens, as encoders have it. */
+function ofEncoder({ model, addBos, addEos }: DecodedFields): boolean {
+  return model === "bert" || (addBos === true && addEos === true);
 }
 
 const KINDS: Readonly<Record<string, (fields: DecodedFields) => Record<string, unknown>>> = {
@@ -66,23 +77,25 @@ const KINDS: Readonly<Record<string, (fields: DecodedFields) => Record<string, u
 };
 
 function tokenizerJson(fields: DecodedFields): Record<string, unknown> {
+  const added = addedTokens(fields);
+  if (Object.hasOwn(GGUF_DEFINITIONS, fields.model)) {
+    const { added_tokens: plain, ...rest } = GGUF_DEFINITIONS[fields.model](fields, added);
+    return { ...FRAME, added_tokens: plain, ...rest };
+  }
   if (!Object.hasOwn(KINDS, fields.model)) {
     throw new TokenizerError(
       `tokenizer.ggml.model ${JSON.stringify(fields.model)} cannot be written as tokenizer.json; ` +
         `convert to gguf or forge, or put the model's own tokenizer.json there`,
     );
   }
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: addedTokens(fields),
-    ...KINDS[fields.model](fields),
-  };
+  return { ...FRAME, added_tokens: added, ...KINDS[fields.model](fields) };
 }
 
-function addedTokens({ tokens, types }: DecodedFields): Record<string, unknown>[] {
-  const added: Record<string, unknown>[] = [];
+/** What every `tokenizer.json` has. */
+const FRAME = { version: "1.0", truncation: null, padding: null };
+
+function addedTokens({ tokens, types }: DecodedFields): AddedToken[] {
+  const added: AddedToken[] = [];
   for (let id = 0; id < tokens.length; id++) {
     const type = types?.[id];
     const special = type === TOKEN_TYPE.control || type === TOKEN_TYPE.unknown;
@@ -195,10 +208,12 @@ function template(fields: DecodedFields, bosByDefault: boolean): Record<string, 
   const special = (id: number): unknown => ({ SpecialToken: { id: tokens[id], type_id: 0 } });
   const text = (id: string): unknown => ({ Sequence: { id, type_id: 0 } });
   const around = (id: string): unknown[] => [...before.map(special), text(id), ...after.map(special)];
+  // RoBERTa, whose texts stand between two tokens, has the end again in place of a second begin.
+  const second = after.length > 0 ? before.map(() => special(after[0])) : before.map(special);
   return {
     type: "TemplateProcessing",
     single: around("A"),
-    pair: [...around("A"), ...around("B")],
+    pair: [...around("A"), ...second, text("B"), ...after.map(special)],
     special_tokens: Object.fromEntries(
       [...before, ...after].map((id) => [tokens[id], { id: tokens[id], ids: [id], tokens: [tokens[id]] }]),
     ),

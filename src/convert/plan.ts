@@ -8,10 +8,11 @@ import type { ModelFile } from "../formats/model_file.ts";
 import type { TensorOut } from "../formats/tensor_out.ts";
 import type { ModelMetadata } from "../models/architecture.ts";
 import { type DType, isQuantized } from "../tensor/dtype.ts";
-import { type Content, type NamedTensor, ownContent, translatedContent } from "./content.ts";
+import { type Content, type NamedTensor, ownContent } from "./content.ts";
 import { tensorOut } from "./matrix.ts";
 import type { QuantKind } from "./quant_kinds.ts";
 import { chooseDType, isKept } from "./quantize_plan.ts";
+import { translatedContent } from "./translate.ts";
 
 /** What a converted file will hold. */
 export interface Plan extends Pick<Content, "pairs" | "files" | "strings" | "dropped"> {

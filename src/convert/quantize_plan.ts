@@ -31,7 +31,7 @@ const HEAD_KINDS: Readonly<Partial<Record<QuantKind, QuantKind>>> = {
 
 /** Small matrices that decide much: they are never quantized. */
 export function isKept(weight: string | undefined): boolean {
-  return weight !== undefined && /(^|\.)(positions|router)\.weight$/.test(weight);
+  return weight !== undefined && /(^|\.)(positions|tokenTypes|relativeBias|router)\.weight$/.test(weight);
 }
 
 /** A weight that may be quantized. */

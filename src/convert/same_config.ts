@@ -23,6 +23,8 @@ function comparable(c: DecoderConfig): Record<string, unknown> {
   return {
     ...rest,
     norm: { ...c.norm, weightOffset: 0 },
+    // A classifier has no use for a pooling, and what is asked for at all times need not be said.
+    pooling: c.labels !== undefined || c.pooling === "none" ? undefined : c.pooling,
     rope: rotary(c.rope, c),
     localRope: c.localRope && c.windows.some((window) => window > 0) ? rotary(c.localRope, c) : undefined,
     alibi: c.alibi,

@@ -11,6 +11,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type ContextOptions, outlivesContext } from "./context.ts";
 import type { CrossPart } from "./cross_cache.ts";
 import type { Engine } from "./engine.ts";
+import type { ForcedTokens } from "./forced.ts";
 import { checkContextOptions } from "./make_room.ts";
 import { encodePrompt } from "./prompt.ts";
 import { StopMatcher } from "./stop.ts";
@@ -78,6 +79,7 @@ export interface GenerationSource {
   readonly encoder?: {
     read(ids: readonly number[], signal?: AbortSignal): Promise<CrossPart>;
     readonly startIds: readonly number[];
+    readonly forced?: ForcedTokens;
   };
   /** Turns ids into text; asked for when the first text is needed. Without one, chunks have no text. */
   tokenizer(): Promise<Tokenizer | undefined>;
@@ -208,6 +210,7 @@ export class Generation implements AsyncIterable<Chunk> {
       eosIds,
       sampler: this.#sampler,
       logprobs,
+      forced: ignoreEos ? { first: encoder?.forced?.first } : encoder?.forced,
       context: this.#options,
       signal,
     });

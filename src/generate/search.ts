@@ -11,6 +11,7 @@ import { beamSearch } from "./beam.ts";
 import { bestOf } from "./best_of.ts";
 import type { CrossPart } from "./cross_cache.ts";
 import { EngineSequences } from "./engine_sequences.ts";
+import { withForced } from "./forced.ts";
 import type { ForkingSequences, ScoredSequence } from "./forking.ts";
 import type { GenerationResult } from "./generate_all.ts";
 import { DEFAULT_MAX_TOKENS, type GenerationSource, makeStats } from "./generation.ts";
@@ -129,7 +130,8 @@ async function search(
   const prefillStart = performance.now();
   using cross: CrossPart | undefined = await encoder?.read(promptIds, signal);
   using sequences = new EngineSequences(engine, { promptIds: startIds, cross, signal });
-  const found = await run(sequences, { promptIds: startIds, maxTokens, eosIds });
+  const choices = encoder?.forced ? withForced(sequences, encoder.forced, maxTokens) : sequences;
+  const found = await run(choices, { promptIds: startIds, maxTokens, eosIds });
   const beams = found.map((one) => ({ ...one, text: textOf(one, tokenizer, encoder === undefined) }));
   const [best] = beams;
   const stats = makeStats(

@@ -8,6 +8,7 @@ import type { Sampler } from "../sampling/sampler.ts";
 import type { ContextOptions } from "./context.ts";
 import type { CrossPart } from "./cross_cache.ts";
 import type { Engine } from "./engine.ts";
+import { forcedAt, type ForcedTokens } from "./forced.ts";
 import type { Membership, RowOutput, Task, Want } from "./task.ts";
 
 /** Tokens that may lie ready for a reader who is late; the sequence takes part in no step then. */
@@ -27,6 +28,8 @@ export interface TokenRequest {
   readonly sampler: Pick<Sampler, "greedy" | "next">;
   /** Whether each token comes with its log-probability; a number asks for that many of the likeliest too. */
   readonly logprobs: boolean | number;
+  /** Tokens that are not chosen. Default: none. */
+  readonly forced?: ForcedTokens;
   /** What happens when the context is full. Default: it fails. */
   readonly context?: ContextOptions;
   /** Ends the sequence. */
@@ -186,8 +189,10 @@ class TokenTask implements Task {
   }
 
   #choose(output: RowOutput): Token {
+    const { sampler, logprobs, forced = {}, promptIds, maxTokens } = this.#request;
+    const only = forcedAt(forced, this.tokens.length - promptIds.length, maxTokens);
+    if (only !== undefined) return { id: only, ...(logprobs === false ? {} : { logprob: 0 }) };
     if (typeof output === "number") return { id: output };
-    const { sampler, logprobs } = this.#request;
     // Before the sampler changes the row.
     const known = logprobs === false ? undefined : new Logprobs(output);
     const id = sampler.next(output, this.tokens, this.tokens.length);

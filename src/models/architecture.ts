@@ -48,8 +48,8 @@ export interface WeightPlace {
 
 /** How the files of an architecture say what they hold. */
 export interface FileRules {
-  /** GGUF `general.architecture`. */
-  readonly gguf: string;
+  /** GGUF `general.architecture`; null where GGUF has none for the family. */
+  readonly gguf: string | null;
   /** Names of `config.json` fields where they are not llama's. */
   readonly fields: Readonly<Record<string, readonly string[]>>;
   /** `config.json` says which layers have the window even where all of them do. */

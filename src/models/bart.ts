@@ -6,7 +6,7 @@
 import { encoderDecoderArchitecture } from "./encoder_decoder.ts";
 import type { DecoderNames } from "./names.ts";
 
-/** Names of what both stacks have; there is no GGUF of BART. */
+/** Names of what both stacks have; llama.cpp has no such architecture, so there are none for GGUF. */
 const layer: DecoderNames["layer"] = {
   query: [[], "self_attn.q_proj"],
   key: [[], "self_attn.k_proj"],
@@ -22,6 +22,7 @@ const prefixes = ["model.", ""];
 /** BART and kin with norms after the sums. */
 export const bart = encoderDecoderArchitecture({
   ids: ["bart", "BartForConditionalGeneration"],
+  gguf: null,
   norm: "layer",
   names: {
     prefixes,

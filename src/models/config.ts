@@ -140,6 +140,7 @@ export const GGUF_FIELDS = {
   sliding_window: ["attention.sliding_window"],
   num_decoder_layers: ["decoder_block_count"],
   relative_attention_num_buckets: ["attention.relative_buckets_count"],
+  relative_attention_max_distance: ["attention.relative_max_distance"],
   attn_logit_softcapping: ["attn_logit_softcapping"],
   final_logit_softcapping: ["final_logit_softcapping"],
   alibi_bias_max: ["attention.max_alibi_bias"],
@@ -240,9 +241,13 @@ export function decoderConfig(metadata: ModelMetadata, rules: ConfigRules): Deco
   };
 }
 
-/** Codes of `pooling_type`; further ones mean a head of another kind. */
+/** Codes of GGUF's `pooling_type`. */
+export const GGUF_POOLINGS: readonly Pooling[] = ["none", "mean", "cls", "last"];
+/** The code of a model that gives a score in place of a vector. */
+export const GGUF_RANKING = 4;
+
 function ggufPooling(read: ConfigReader): { readonly pooling?: Pooling } {
-  const pooling = (["none", "mean", "cls", "last"] as const)[read.int("pooling_type", 4, 0)];
+  const pooling = GGUF_POOLINGS[read.int("pooling_type", GGUF_RANKING, 0)];
   return pooling ? { pooling } : {};
 }
 

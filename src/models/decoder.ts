@@ -19,22 +19,31 @@ import type { DecoderNames } from "./names.ts";
 import { ROPE_TENSORS } from "./rope_config.ts";
 import { decoderWeights } from "./weight_entries.ts";
 
+/** A table of names, or what gives the one of a configuration. */
+export type AnyNames = DecoderNames | ((config: DecoderConfig) => DecoderNames);
+
+/** The names of a model out of those of its family. */
+export function namesOf(names: AnyNames, config: DecoderConfig): DecoderNames {
+  return typeof names === "function" ? names(config) : names;
+}
+
 /** A family of decoders. */
-export interface DecoderFamily extends ConfigRules, Pick<FileRules, "huggingFace"> {
-  /** GGUF `general.architecture`, where it is not the first of the ids. */
-  readonly gguf?: string;
-  /** Names of its weights. */
-  readonly names: DecoderNames;
+export interface DecoderFamily<Names extends AnyNames = DecoderNames>
+  extends ConfigRules, Pick<FileRules, "huggingFace"> {
+  /** GGUF `general.architecture`, where it is not the first of the ids; null where GGUF has none for the family. */
+  readonly gguf?: string | null;
+  /** Names of its weights; a function where they depend on what else the model has. */
+  readonly names: Names;
   /** What its configuration has beyond the common fields. */
   config?(common: DecoderConfig, read: ConfigReader, metadata: ModelMetadata): DecoderConfig;
 }
 
 /** The architecture of a family. */
-export function decoderArchitecture(family: DecoderFamily): Architecture {
+export function decoderArchitecture(family: DecoderFamily<AnyNames>): Architecture {
   return {
     ids: family.ids,
     files: {
-      gguf: family.gguf ?? family.ids[0],
+      gguf: family.gguf === undefined ? family.ids[0] : family.gguf,
       fields: family.fields ?? {},
       layerTypes: family.slides !== undefined,
       huggingFace: family.huggingFace,
@@ -45,7 +54,7 @@ export function decoderArchitecture(family: DecoderFamily): Architecture {
       const config = family.config?.(common, fieldReader(metadata, family), metadata) ?? common;
       return checkDecoderConfig(config);
     },
-    weights: (config) => decoderWeights(family.names, config),
+    weights: (config) => decoderWeights(namesOf(family.names, config), config),
     build: buildStack,
   };
 }

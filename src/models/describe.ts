@@ -52,7 +52,8 @@ export async function describeModel(file: ModelFile): Promise<ModelDescription> 
 function architectureNames(file: ModelFile): string[] {
   const { metadata, config } = file;
   const classes = Array.isArray(config?.architectures) ? config.architectures : [];
-  const names = [metadata["general.architecture"], config?.model_type, ...classes];
+  // A class says more than the type: T5's encoder by itself is one of the type t5.
+  const names = [metadata["general.architecture"], ...classes, config?.model_type];
   const found = names.filter((name) => typeof name === "string");
   if (found.length === 0) {
     throw new UnsupportedModelError(

@@ -5,14 +5,13 @@
  */
 import type { Architecture, WeightEntry, Weights } from "./architecture.ts";
 import { type DecoderConfig, encoderConfig } from "./config.ts";
-import { buildStack, decoderArchitecture, type DecoderFamily } from "./decoder.ts";
-import type { DecoderNames } from "./names.ts";
+import { type AnyNames, buildStack, decoderArchitecture, type DecoderFamily, namesOf } from "./decoder.ts";
 import { decoderWeights } from "./weight_entries.ts";
 
 /** A family of encoder–decoders; what it has of a decoder's family is about the decoder. */
-export interface EncoderDecoderFamily extends DecoderFamily {
+export interface EncoderDecoderFamily extends DecoderFamily<AnyNames> {
   /** Names of the encoder's weights; the embedding is in the decoder's table. */
-  readonly encoderNames: DecoderNames;
+  readonly encoderNames: AnyNames;
   /** Weights that no table has. */
   extraWeights?(config: DecoderConfig): WeightEntry[];
 }
@@ -29,7 +28,7 @@ export function encoderDecoderArchitecture(family: EncoderDecoderFamily): Archit
     weights: (config) => [
       ...decoder.weights(config),
       ...(family.extraWeights?.(config) ?? []),
-      ...decoderWeights(family.encoderNames, encoderConfig(config))
+      ...decoderWeights(namesOf(family.encoderNames, config), encoderConfig(config))
         .map((entry) => ({ ...entry, name: ENCODER + entry.name })),
     ],
     encode: (g, weights, config, inputs) => buildStack(g, encoderWeights(weights), config, inputs),

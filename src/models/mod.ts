@@ -29,6 +29,7 @@ import { roberta } from "./roberta.ts";
 import { smollm3 } from "./smollm3.ts";
 import { stablelm } from "./stablelm.ts";
 import { t5 } from "./t5.ts";
+import { t5Encoder } from "./t5_encoder.ts";
 
 /** The architectures this version knows. */
 export const ARCHITECTURES: readonly Architecture[] = [
@@ -56,16 +57,20 @@ export const ARCHITECTURES: readonly Architecture[] = [
   smollm3,
   stablelm,
   t5,
+  t5Encoder,
 ];
 
 /**
- * Finds an architecture by `model_type`, GGUF `general.architecture` or Hugging Face class name.
+ * Finds an architecture by GGUF `general.architecture`, Hugging Face class name or `model_type`; the first name that is
+ * known counts.
  *
  * @throws {UnsupportedModelError} where none has any of the names.
  */
 export function findArchitecture(names: readonly string[]): Architecture {
-  const found = ARCHITECTURES.find((architecture) => names.some((name) => architecture.ids.includes(name)));
-  if (found) return found;
+  for (const name of names) {
+    const found = ARCHITECTURES.find(({ ids }) => ids.includes(name));
+    if (found) return found;
+  }
   const known = ARCHITECTURES.map((architecture) => architecture.ids[0]).join(", ");
   throw new UnsupportedModelError(
     `the architecture ${names.join(" / ") || "(none named)"} is not known; known: ${known}`,

@@ -62,6 +62,8 @@ export type LayerRole =
 export interface DecoderNames {
   /** What Hugging Face names begin with; of several the first in the file counts. `""` is a base model. */
   readonly prefixes: readonly string[];
+  /** Weights whose Hugging Face names stand outside of what the prefix names. Default: the heads. */
+  readonly outside?: readonly ModelRole[];
   /** What Hugging Face names of a layer begin with, before its number: `layers`. */
   readonly layers: string;
   /** What GGUF names of a layer begin with, before its number. Default: `blk`. */
@@ -141,6 +143,9 @@ export const SHAPES: Readonly<Record<ModelRole | LayerRole, Shape>> = {
   "shared.up": toShared,
   "shared.down": ofExperts((e, c) => [c.hiddenSize, e.sharedSize]),
 };
+
+/** Weights that stand outside of what the prefix names, where a family does not say. */
+export const OUTSIDE_ROLES: readonly ModelRole[] = ["head", "classifier"];
 
 /** Weights of the model that a file may lack: base models have no heads. */
 export const OPTIONAL_ROLES: readonly ModelRole[] = ["pooler", "classifier"];

@@ -11,7 +11,7 @@ export const POOLINGS = ["mean", "cls", "last", "none", "pooler"] as const;
 export type Pooling = typeof POOLINGS[number];
 
 /** Fields of `1_Pooling/config.json`: a flag for each kind, or one field with its name. */
-const FLAGS: Readonly<Record<string, Pooling>> = {
+export const POOLING_FLAGS: Readonly<Record<string, Pooling>> = {
   pooling_mode_mean_tokens: "mean",
   pooling_mode_cls_token: "cls",
   pooling_mode_lasttoken: "last",
@@ -29,9 +29,9 @@ export function sentencePooling(fields: Readonly<Record<string, unknown>>): Pool
     name.startsWith("pooling_mode_") && fields[name] === true
   );
   const set = typeof named === "string" ? [named] : flags;
-  const kinds = typeof named === "string" ? NAMED : FLAGS;
+  const kinds = typeof named === "string" ? NAMED : POOLING_FLAGS;
   if (set.length === 1 && Object.hasOwn(kinds, set[0])) return kinds[set[0]];
-  const known = Object.keys(FLAGS).join(", ");
+  const known = Object.keys(POOLING_FLAGS).join(", ");
   throw new InvalidConfigError(
     "pooling_mode",
     `${set.join(" and ") || "none"} is not known; known are ${known}`,

@@ -13,6 +13,7 @@ import {
   type ModelRole,
   type NamePair,
   OPTIONAL_ROLES,
+  OUTSIDE_ROLES,
   SHAPES,
 } from "./names.ts";
 
@@ -32,14 +33,14 @@ interface Candidate extends Form {
 
 /** All weights of a decoder. Biases are taken where the file has them. */
 export function decoderWeights(names: DecoderNames, c: DecoderConfig): WeightEntry[] {
-  const { prefixes, model } = names;
+  const { prefixes, model, outside = OUTSIDE_ROLES } = names;
   const roles = (Object.keys(model) as ModelRole[]).filter((role) =>
     (role !== "head" || !c.tiedHead) && (role !== "classifier" || c.labels !== undefined)
   );
   return [
     ...roles.flatMap((role) => {
-      // The head stands outside of what the prefix names.
-      const order = role === "head" ? prefixes.toReversed() : prefixes;
+      // The empty prefix comes first then.
+      const order = outside.includes(role) ? prefixes.toSorted() : prefixes;
       const found = candidates(model[role], "", order, {}, role === "positions" ? positionCut(c) : {});
       return entries(role, SHAPES[role](c), found, c, names.suffixes);
     }),

@@ -73,6 +73,36 @@ export function repairPreTokenizer(component: Component | null | undefined): Com
   }
 }
 
+/** The post-processor in the library's words. */
+export function repairPostProcessor(component: Component | null | undefined): Component | null {
+  if (!component) return null;
+  switch (component.type) {
+    case "Sequence":
+      return { ...component, processors: components(component.processors).map(repairPostProcessor) };
+    case "RobertaProcessing":
+      return robertaTemplate(component);
+    default:
+      return component;
+  }
+}
+
+/** `cls A sep`, `cls A sep sep B sep`. The library gives the second text a type of its own; RoBERTa knows one only. */
+function robertaTemplate({ cls, sep }: Component): Component {
+  const [[begin, beginId], [end, endId]] = [cls, sep] as [string, number][];
+  const token = (id: string): unknown => ({ SpecialToken: { id, type_id: 0 } });
+  const text = (id: string): unknown => ({ Sequence: { id, type_id: 0 } });
+  const single = [token(begin), text("A"), token(end)];
+  return {
+    type: "TemplateProcessing",
+    single,
+    pair: [...single, token(end), text("B"), token(end)],
+    special_tokens: {
+      [begin]: { id: begin, ids: [beginId], tokens: [begin] },
+      [end]: { id: end, ids: [endId], tokens: [end] },
+    },
+  };
+}
+
 /** How tokens spell bytes, from the decoder; throws a `TokenizerError` for a decoder that is not known. */
 export function spellingOf(decoder: Component | null | undefined): Spelling {
   if (!decoder) return plainSpelling;
@@ -117,7 +147,8 @@ function unknownDecoder(decoder: Component): TokenizerError {
   );
 }
 
-function prependScheme(component: Component): unknown {
+/** Where a Metaspace puts a space: before every word, the first, or none. */
+export function prependScheme(component: Component): unknown {
   return component.prepend_scheme ?? (component.add_prefix_space === false ? "never" : "always");
 }
 

@@ -19,7 +19,7 @@ import { huggingFaceTokenizer } from "./hugging_face.ts";
 import { endsTurn, ModelTokenizer } from "./model_tokenizer.ts";
 import { MergeRanks, type PairRanks, ScoreRanks } from "./pair_ranks.ts";
 import { byteLevelPreTokenizer, findPreTokenizer } from "./pre_tokenizers.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import type { Tokenizer, TokenPair } from "./tokenizer.ts";
 import {
   byteLevelSpelling,
   SENTENCE_PIECE_SPACE,
@@ -190,8 +190,18 @@ async function ggufEncoder(
   });
   const before = (fields.addBos ?? kind.addBos) && bosId !== undefined ? [bosId] : [];
   const after = fields.addEos && endIds.length > 0 ? [endIds[0]] : [];
-  return (text, options) => {
+  const around: Encode = (text, options) => {
     const ids = encode(text, options);
     return options?.addSpecial ?? true ? [...before, ...ids, ...after] : ids;
   };
+  if (after.length === 0) return around;
+  // RoBERTa, whose texts have a begin, puts a second end between two.
+  const between = before.length > 0 ? [...after, ...after] : after;
+  return Object.assign(around, {
+    pair(first: string, second: string): TokenPair {
+      const [a, b] = [first, second].map((text) => encode(text));
+      const ids = [...before, ...a, ...between, ...b, ...after];
+      return { ids, tokenTypes: ids.map(() => 0) };
+    },
+  });
 }

@@ -21,22 +21,34 @@ export const GGUF_DEFINITIONS: Readonly<Record<string, GgufDefinition>> = {
   t5: unigram,
 };
 
-/** WordPiece of uncased models. Files mark the begin of a word where `tokenizer.json` marks all that is none. */
+/**
+ * WordPiece. Files mark the begin of a word where `tokenizer.json` marks all that is none. Whether texts are put in lower
+ * case they do not say: they are where no token has a capital letter, so that none could match one.
+ */
 function wordPiece(
   { tokens, unknownId, clsId, separatorId }: DecodedFields,
   added: readonly AddedToken[],
 ) {
   const whole = new Set(added.map(({ id }) => id));
+  // Fillers such as [PAD100] are no words.
+  const isWord = (token: string, id: number): boolean => !whole.has(id) && !/^▁?\[.*\]$/.test(token);
+  const lowercase = !tokens.some((token, id) => isWord(token, id) && /[A-Z]/.test(token));
   // No prototype, for tokens such as "__proto__".
   const vocab: Record<string, number> = Object.create(null);
   for (let id = 0; id < tokens.length; id++) {
     const token = tokens[id];
     const begins = token.startsWith(SENTENCE_PIECE_SPACE);
-    vocab[begins ? token.slice(1) : whole.has(id) ? token : `##${token}`] = id;
+    vocab[begins || whole.has(id) ? unmarked(token) : `##${token}`] = id;
   }
   return {
-    added_tokens: added,
-    normalizer: { type: "BertNormalizer", clean_text: true, handle_chinese_chars: true, lowercase: true },
+    added_tokens: added.map((token) => ({ ...token, content: unmarked(token.content) })),
+    normalizer: {
+      type: "BertNormalizer",
+      clean_text: true,
+      handle_chinese_chars: true,
+      strip_accents: null,
+      lowercase,
+    },
     pre_tokenizer: { type: "BertPreTokenizer" },
     model: {
       type: "WordPiece",
@@ -50,9 +62,15 @@ function wordPiece(
   };
 }
 
+/** A token without the mark of a word's begin, which tokens of the model's makers have too. */
+function unmarked(token: string): string {
+  return token.startsWith(SENTENCE_PIECE_SPACE) ? token.slice(1) : token;
+}
+
 /** Unigram: the likeliest way to cut a text, by the scores of tokens. */
 function unigram(fields: DecodedFields, added: readonly AddedToken[]): TokenizerDefinition {
-  const { tokens, scores, unknownId, bosId, endIds, addBos, addEos, addSpacePrefix = true } = fields;
+  const { tokens, scores, unknownId, bosId, endIds, addBos, addEos, charsmap } = fields;
+  const { addSpacePrefix = true, mergeSpaces = true } = fields;
   if (!scores) {
     throw new TokenizerError("the file has no tokenizer.ggml.scores; convert the model to GGUF again");
   }
@@ -62,11 +80,10 @@ function unigram(fields: DecodedFields, added: readonly AddedToken[]): Tokenizer
   const end = (addEos ?? true) && endIds.length > 0 ? [endIds[0]] : [];
   return {
     added_tokens: added,
-    normalizer: {
-      type: "Sequence",
-      normalizers: [{ type: "Precompiled" }, { type: "Replace", pattern: { Regex: " {2,}" }, content: " " }],
-    },
-    pre_tokenizer: { ...spaces, ...scheme },
+    normalizer: charsmap ? { type: "Precompiled", precompiled_charsmap: base64(charsmap) } : null,
+    pre_tokenizer: mergeSpaces
+      ? { type: "Sequence", pretokenizers: [{ type: "WhitespaceSplit" }, { ...spaces, ...scheme }] }
+      : { ...spaces, ...scheme },
     model: {
       type: "Unigram",
       unk_id: unknownId ?? 0,
@@ -76,6 +93,10 @@ function unigram(fields: DecodedFields, added: readonly AddedToken[]): Tokenizer
     post_processor: template(tokens, begin, end, [end, 0], begin.length > 0 ? end : []),
     decoder: { ...spaces, ...scheme },
   };
+}
+
+function base64(bytes: Uint8Array): string {
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
 
 /** Tokens around one text, and around two: `before A after between B pairEnd`. */

@@ -37,6 +37,10 @@ export interface GgufTokenizerFields {
   readonly addEos?: boolean;
   /** Put a space before the first word. */
   readonly addSpacePrefix?: boolean;
+  /** Spaces count only as the end of a word. */
+  readonly mergeSpaces?: boolean;
+  /** SentencePiece's table of characters that are written otherwise, as its model files have it. */
+  readonly charsmap?: Uint8Array;
   /** Beginning of sequence. */
   readonly bosId?: number;
   /** End of sequence, of turn, of message: those there are. */
@@ -49,6 +53,8 @@ export interface GgufTokenizerFields {
   readonly clsId?: number;
   /** End of a text, in vocabularies of encoders. */
   readonly separatorId?: number;
+  /** Stands for a word to be guessed. */
+  readonly maskId?: number;
   /** Jinja source. */
   readonly chatTemplate?: string;
 }
@@ -98,6 +104,8 @@ export function ggufTokenizerFields(
     addBos: read("ggml.add_bos_token", "true or false", isBoolean),
     addEos: read("ggml.add_eos_token", "true or false", isBoolean),
     addSpacePrefix: read("ggml.add_space_prefix", "true or false", isBoolean),
+    mergeSpaces: read("ggml.remove_extra_whitespaces", "true or false", isBoolean),
+    charsmap: read("ggml.precompiled_charsmap", "an array of bytes", isBytes),
     bosId: id("bos"),
     endIds: ["eos", "eot", "eom"].map(id).filter((end) => end !== undefined),
     unknownId: id("unknown"),
@@ -105,6 +113,7 @@ export function ggufTokenizerFields(
     clsId: id("cls") ?? id("bos"),
     // The key is spelled like this.
     separatorId: id("seperator") ?? id("eos"),
+    maskId: id("mask"),
     chatTemplate: read("chat_template", "a string", isString),
   };
 }
@@ -115,6 +124,10 @@ function isStringList(value: unknown): value is StringList {
 
 function isNumberList(value: unknown): value is ArrayLike<number> {
   return isList(value);
+}
+
+function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array;
 }
 
 function isList(value: unknown): value is { length: number } {

@@ -8,6 +8,7 @@ import { TokenizerError } from "../errors.ts";
 import { selectChatTemplate } from "./chat_template.ts";
 import {
   type ModelComponent,
+  repairPostProcessor,
   repairPreTokenizer,
   spellingOf,
   type TokenizerDefinition,
@@ -166,7 +167,7 @@ function huggingFaceEncoder(
     added_tokens: added,
     normalizer: definition.normalizer ?? null,
     pre_tokenizer: preTokenizer(definition, tokens),
-    post_processor: definition.post_processor ?? null,
+    post_processor: repairPostProcessor(definition.post_processor),
   };
   return createEncoder(pipeline, (library) => modelOf(library, definition.model, config), config);
 }

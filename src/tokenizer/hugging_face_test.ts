@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { TokenizerError } from "../errors.ts";
+import { ENCODER_TOKENIZERS } from "../../tests/support/encoder_tokenizers.ts";
 import { createHuggingFaceTokenizer, huggingFaceTokenizer } from "./hugging_face.ts";
 
 const folder = new URL("../../tests/fixtures/stories/", import.meta.url);
@@ -183,4 +184,14 @@ Deno.test("a damaged tokenizer.json is a typed error, whatever stands in a wrong
     { model, decoder: { type: "Sequence", decoders: [null] } },
   ];
   for (const definition of damaged) assertThrows(() => huggingFaceTokenizer(definition), TokenizerError);
+});
+
+Deno.test("two texts of RoBERTa's are of one type, with two ends between them", async () => {
+  const { json } = ENCODER_TOKENIZERS["byte-level BPE of RoBERTa"];
+  const tokenizer = await createHuggingFaceTokenizer(await json());
+  // As tokenizers 0.23 has it.
+  assertEquals(tokenizer.encodePair?.(" the", "he"), {
+    ids: [0, 262, 2, 2, 261, 2],
+    tokenTypes: [0, 0, 0, 0, 0, 0],
+  });
 });

@@ -85,7 +85,20 @@ export const PRE_TOKENIZERS: readonly PreTokenizer[] = [
   },
   {
     names: [
-      ...["gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "gigachat", "mellum", "a.x-4.0", "exaone4"],
+      ...[
+        "gpt-2",
+        "roberta-bpe",
+        "jina-v2-en",
+        "phi-2",
+        "mpt",
+        "olmo",
+        "jais",
+        "trillion",
+        "gigachat",
+        "mellum",
+        "a.x-4.0",
+        "exaone4",
+      ],
       "granite-docling",
     ],
     patterns: [GPT2_WORDS],

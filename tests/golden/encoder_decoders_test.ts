@@ -1,10 +1,16 @@
 /** The encoder–decoder goldens: logits and greedy continuations of the reference implementation, on every backend. @module */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { InvalidArgumentError, OutOfBoundsError, UnsupportedOpError } from "../../src/errors.ts";
+import {
+  InvalidArgumentError,
+  InvalidConfigError,
+  OutOfBoundsError,
+  UnsupportedOpError,
+} from "../../src/errors.ts";
 import { openModelFile } from "../../src/formats/open.ts";
 import { load, loadOn } from "../../src/load.ts";
 import { describeModel } from "../../src/models/describe.ts";
 import { testOnBackends } from "../support/backends.ts";
+import { withFolder } from "../support/goldens.ts";
 
 const MODELS = new URL("../fixtures/models/", import.meta.url);
 const CASES = ["t5", "t5-v1_1", "t5-bf16", "t5-f16", "bart"];
@@ -122,3 +128,26 @@ Deno.test("both styles of an encoder–decoder's config.json give the same confi
     file.close();
   }
 });
+
+Deno.test("tokens that BART's files force stand at both ends, as transformers 5.24 has it", () =>
+  withFolder(async (folder) => {
+    const { prompts: [{ input_ids: ids }] } = await goldenOf("bart");
+    const config = JSON.parse(await Deno.readTextFile(new URL("bart/config.json", MODELS)));
+    const write = (first: number) => {
+      const fields = { ...config, eos_token_id: 9, forced_bos_token_id: first, forced_eos_token_id: 9 };
+      return Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(fields));
+    };
+    await Deno.copyFile(new URL("bart/model.safetensors", MODELS), `${folder}/model.safetensors`);
+    await write(7);
+    await using model = await load(folder, { backend: "wasm", kv: "f32" });
+    const generation = model.generate(ids, { maxTokens: 8, temperature: 0, logprobs: true });
+    assertEquals((await generation.stats()).ids, [7, 254, 236, 74, 254, 254, 254]);
+    const { beams } = await model.beamSearch(ids, { beams: 2, maxTokens: 8 });
+    assertEquals(beams.map((beam) => beam.ids), [
+      [7, 254, 254, 254, 254, 254, 254, 9],
+      [7, 254, 236, 74, 254, 254, 254, 9],
+    ]);
+    [-2.6418045, -2.6452088].forEach((score, i) => assert(Math.abs(beams[i].score - score) <= 1e-4));
+    await write(256);
+    await assertRejects(() => load(folder), InvalidConfigError, "outside the vocabulary");
+  }));

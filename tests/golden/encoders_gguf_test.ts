@@ -5,15 +5,16 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { convert } from "../../src/convert/convert.ts";
 import type { TensorInfo } from "../../src/formats/model_file.ts";
 import { openModelFile } from "../../src/formats/open.ts";
+import type { SourceLike } from "../../src/formats/source.ts";
 import { load } from "../../src/load.ts";
 import { dequantize } from "../../src/tensor/quantize.ts";
 import { elementCount } from "../../src/tensor/shape.ts";
 import { TOKEN_TYPE } from "../../src/tokenizer/gguf_fields.ts";
 import { buildGguf, type GgufTensor, type GgufValue } from "../support/build_gguf.ts";
-
-const MODELS = new URL("../fixtures/models/", import.meta.url);
+import { MODELS, withFolder } from "../support/goldens.ts";
 
 /** How a name in a Hugging Face file is rewritten, in order. */
 type Renaming = readonly (readonly [pattern: RegExp, name: string])[];
@@ -50,6 +51,46 @@ const T5: Renaming = [
   [/^(dec.*)layer\.1\.layer_norm/, "$1cross_attn_norm"],
   [/layer\.\d\.layer_norm/, "ffn_norm"],
 ];
+
+/** BERT's names, of a RoBERTa that ranks. */
+const ROBERTA: Renaming = [
+  [/^roberta\./, ""],
+  [/^classifier\.dense/, "cls"],
+  [/^classifier\.out_proj/, "cls.output"],
+  ...BERT,
+];
+
+for (
+  const [name, renaming] of [
+    ...[["bert", BERT], ["bert-rerank", BERT], ["roberta", BERT], ["roberta-rerank", ROBERTA]] as const,
+    ...[["t5", T5], ["t5-v1_1", T5]] as const,
+  ]
+) {
+  Deno.test(`${name} is converted to the tensors that llama.cpp's names say`, () =>
+    withFolder(async (folder) => {
+      const source = new URL(`${name}/`, MODELS);
+      await convert(source, `${folder}/a.gguf`);
+      const firstPosition = name.startsWith("roberta") ? 2 : 0;
+      const expected = await toGguf(source, renaming, { "general.architecture": "any" }, { firstPosition });
+      const [found, table] = await Promise.all([contentOf(`${folder}/a.gguf`), contentOf(expected)]);
+      assertEquals(found, table);
+    }));
+}
+
+/** Shapes and elements of a file's tensors by name. */
+async function contentOf(source: SourceLike): Promise<Record<string, unknown>> {
+  const file = await openModelFile(source);
+  try {
+    const all = await Promise.all(
+      [...file.tensors.values()].map(async (tensor) =>
+        [tensor.name, [tensor.shape, await elements(tensor)]] as const
+      ),
+    );
+    return Object.fromEntries(all.sort(([a], [b]) => a < b ? -1 : 1));
+  } finally {
+    file.close();
+  }
+}
 
 const f32 = (value: number): GgufValue => ({ type: "f32", value });
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { withFolder } from "../support/goldens.ts";
 import { FIXTURES, runCli, runJson } from "../support/run_cli.ts";
 
 const permissions = ["-R"];
@@ -70,3 +71,30 @@ Deno.test("cli: an encoder says that it writes no text", async () => {
   assertEquals(code, 1);
   assertMatch(stderr, /^llmforge: [^\n]*embed[^\n]*\n$/);
 });
+
+Deno.test("cli: a Hub name is looked up in the cache, a path of that name goes before it, and neither is an error", () =>
+  withFolder(async (cache) => {
+    const snapshot = `${cache}/models--org--tiny/snapshots/main`;
+    await Deno.mkdir(snapshot, { recursive: true });
+    for (const name of ["config.json", "model.safetensors"]) {
+      await Deno.copyFile(new URL(`../fixtures/models/bert/${name}`, import.meta.url), `${snapshot}/${name}`);
+    }
+    const env = { HF_HUB_CACHE: cache };
+    const granted = { permissions: ["-R", "--allow-env=HF_HUB_CACHE"], env };
+    const ids = ["--ids", "5,6,7"];
+    const expected = await runJson(["embed", `${MODELS}/bert`, ...ids], { permissions });
+    assertEquals(await runJson(["embed", "org/tiny", ...ids], granted), expected);
+    assertEquals((await runJson(["inspect", "--model", "org/tiny"], granted)).architecture, "bert");
+    // tests/fixtures is a folder here.
+    const path = await runCli(["inspect", "tests/fixtures"], granted);
+    assertEquals(path.code, 1);
+    assertEquals(path.stderr.includes("Hub"), false);
+    const missing = await runCli(["embed", "org/other", ...ids], granted);
+    assertEquals(missing.code, 1);
+    assertMatch(
+      missing.stderr,
+      /^llmforge: there is no file or folder org\/other, .* nothing is downloaded here/,
+    );
+    const ungranted = await runCli(["embed", "org/tiny", ...ids], { permissions, env });
+    assertMatch(ungranted.stderr, /^llmforge: .*--allow-env=HF_HUB_CACHE/);
+  }));

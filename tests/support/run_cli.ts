@@ -14,6 +14,8 @@ export const FIXTURES = "tests/fixtures";
 export interface CliOptions {
   /** Flags for `deno run`, such as `-R`. Default: none. */
   permissions?: readonly string[];
+  /** Variables of the environment, beside those of this process. Default: none. */
+  env?: Readonly<Record<string, string>>;
   /** Standard input. Default: empty. */
   stdin?: string;
 }
@@ -31,11 +33,12 @@ export interface CliResult {
 /** Starts the command line. */
 export function startCli(
   args: readonly string[],
-  { permissions = [], stdin }: CliOptions = {},
+  { permissions = [], env, stdin }: CliOptions = {},
 ): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", ...permissions, "cli.ts", ...args],
     cwd: ROOT,
+    env: { ...env },
     stdin: stdin === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",
