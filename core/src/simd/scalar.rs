@@ -97,6 +97,11 @@ impl Vector for V {
         V::from_i32s(unsafe { p.cast::<[i16; 4]>().read_unaligned() }.map(i32::from))
     }
     #[inline(always)]
+    unsafe fn load_i8x8(p: *const u8) -> V {
+        // SAFETY: the caller's.
+        V::from_i16s(unsafe { p.cast::<[i8; 8]>().read_unaligned() }.map(i16::from))
+    }
+    #[inline(always)]
     unsafe fn store(self, p: *mut u8) {
         // SAFETY: the caller's.
         unsafe { p.cast::<[u32; 4]>().write_unaligned(self.0) }
