@@ -36,7 +36,7 @@ pub(super) struct Chunk<'a> {
     scores: *mut f32,
     /// `[queries / 4, 4]`, what queries in integers are multiplied by
     factors: *mut f32,
-    /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache; four queries' weights in i16 for a Q8 cache
+    /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache; for a Q8 cache its scales and four queries' weights in i16
     wide: [*mut f32; 2],
     /// The tiles are taken as F16; `q` is 2^112 times as large
     half: bool,
@@ -194,7 +194,7 @@ impl<'a> Chunk<'a> {
                 let head = (page * shape.kv_heads + self.kv_head) * shape.head_bytes();
                 let (keys, values) = (k.add(head), v.add(head));
                 if let Some(page) = shape.q8() {
-                    let tile = page.tile(keys, values, start % page_size);
+                    let tile = page.tile(keys, values, start % page_size, seen.end, self.wide[0]);
                     self.take(Tile::Q8(tile), page_size, start, seen);
                     start += count;
                     continue;
@@ -279,7 +279,7 @@ impl<'a> Chunk<'a> {
                         half::sums(scores, count, decay, values, seen, dim, sums)
                     }
                     Tile::Q8(tile) => {
-                        let narrow = self.wide[0].cast();
+                        let narrow = self.wide[1].cast();
                         q8_tile::sums(scores, count, decay, &tile, seen, dim, narrow, sums)
                     }
                 }

@@ -4,7 +4,8 @@
 //! stand as `[width / 2, page_size, 2]`, those of values as `[page_size / 2, width, 2]`, so that the two numbers which one product
 //! of pairs adds up are neighbours. Behind them are the scales, `[width / 32, page_size]`. `width` is `head_dim` in whole blocks.
 
-use super::q8_tile::Tile;
+use super::q8_tile::{widen_scales, Tile};
+use super::TILE_KEYS;
 use crate::dtype::DType;
 use crate::simd::{f16_to_f32, f32_to_f16, Vector, LANES, ROUND, V};
 
@@ -87,17 +88,35 @@ impl Q8Page {
         }
     }
 
-    /// The keys and values from `token`, an even one, on.
+    /// `count` keys and values from `token`, an even one, on, with their scales in `wide`.
     /// # Safety
-    /// Both must be pages that have that token.
-    pub(super) unsafe fn tile(self, keys: *const u8, values: *const u8, token: usize) -> Tile {
+    /// Both must be pages that have those tokens, and `wide` room for two scales of each block and token of a tile.
+    pub(super) unsafe fn tile(
+        self,
+        keys: *const u8,
+        values: *const u8,
+        token: usize,
+        count: usize,
+        wide: *mut f32,
+    ) -> Tile {
+        let blocks = self.width / BLOCK;
+        let (key_scales, value_scales) = (wide, wide.wrapping_add(blocks * TILE_KEYS));
         // SAFETY: the caller's.
         unsafe {
+            let scales = self.scale_at(token, 0);
+            widen_scales(keys.add(scales), self.page_size, blocks, count, key_scales);
+            widen_scales(
+                values.add(scales),
+                self.page_size,
+                blocks,
+                count,
+                value_scales,
+            );
             Tile {
                 keys: keys.add(self.quant_at(Part::Keys, token, 0)),
-                key_scales: keys.add(self.scale_at(token, 0)).cast(),
+                key_scales,
                 values: values.add(self.quant_at(Part::Values, token, 0)),
-                value_scales: values.add(self.scale_at(token, 0)).cast(),
+                value_scales,
                 page_size: self.page_size,
                 width: self.width,
             }

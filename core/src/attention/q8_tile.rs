@@ -15,15 +15,39 @@ use std::ops::Range;
 /// The greatest integer: 32 products with a quant fit i32.
 const MOST: f32 = 32767.0;
 
-/// Some keys and values of a head, laid out as [`super::q8`] has them.
+/// Some keys and values of a head, laid out as [`super::q8`] has them, and their scales as F32, `[width / 32, TILE_KEYS]`.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
     pub(super) keys: *const u8,
-    pub(super) key_scales: *const u16,
+    pub(super) key_scales: *const f32,
     pub(super) values: *const u8,
-    pub(super) value_scales: *const u16,
+    pub(super) value_scales: *const f32,
     pub(super) page_size: usize,
     pub(super) width: usize,
+}
+
+/// Widens the scales of `count` tokens, rounded up to a multiple of 4, `page_size` apart from block to block.
+/// # Safety
+/// They must be there, and `to` must have room for TILE_KEYS of each block.
+#[inline(never)] // V8 gives a small function's loop its registers
+pub(super) unsafe fn widen_scales(
+    scales: *const u8,
+    page_size: usize,
+    blocks: usize,
+    count: usize,
+    to: *mut f32,
+) {
+    let widen = WidenF16::new();
+    for block in 0..blocks {
+        for token in (0..count).step_by(LANES) {
+            // SAFETY: the caller's.
+            unsafe {
+                let scale = V::load_i16x4(scales.add((block * page_size + token) * 2));
+                let to = to.add(block * TILE_KEYS + token);
+                widen.of(scale).store_f32(to);
+            }
+        }
+    }
 }
 
 /// Rounds queries `[dim, 4]` to integers `[dim / 2, 4, 2]` in the same place; gives what the integers are to be multiplied by.
@@ -90,7 +114,6 @@ unsafe fn scores_of<const Q: usize>(
     dim: usize,
     scores: *mut f32,
 ) {
-    let factors = factors.lanes();
     for (block, first) in (0..dim).step_by(BLOCK).enumerate() {
         let pairs = BLOCK.min(dim - first) / 2;
         let mut key = 0;
@@ -99,29 +122,36 @@ unsafe fn scores_of<const Q: usize>(
             unsafe {
                 let q = q.add(first / 2 * FOUR);
                 let keys = tile.keys.add((first / 2 * tile.page_size + key) * 2);
-                let scales = tile.key_scales.add(block * tile.page_size + key);
+                let scales = tile.key_scales.add(block * TILE_KEYS + key);
                 let (to, line) = (scores.add(key), tile.page_size);
                 let fresh = block == 0;
                 key += if count - key > LANES {
-                    block_scores::<Q, 2>(q, &factors, keys, line, pairs, scales, fresh, to)
+                    block_scores::<Q, 2>(q, keys, line, pairs, scales, fresh, to)
                 } else {
-                    block_scores::<Q, 1>(q, &factors, keys, line, pairs, scales, fresh, to)
+                    block_scores::<Q, 1>(q, keys, line, pairs, scales, fresh, to)
                 };
+            }
+        }
+    }
+    for (t, factor) in factors.lanes().into_iter().enumerate().take(Q) {
+        for key in (0..count).step_by(LANES) {
+            // SAFETY: the caller's.
+            unsafe {
+                let at = scores.add(t * TILE_KEYS + key);
+                V::load_f32(at).mul(V::splat(factor)).store_f32(at);
             }
         }
     }
 }
 
 /// What a block of channels adds to the scores; returns the keys that it took.
-#[inline(never)] // V8 gives a small function's loop its registers
-#[allow(clippy::too_many_arguments)]
+#[inline(never)] // as above
 unsafe fn block_scores<const Q: usize, const N: usize>(
     q: *const f32,
-    factors: &[f32; LANES],
     keys: *const u8,
     page_size: usize,
     pairs: usize,
-    scales: *const u16,
+    scales: *const f32,
     fresh: bool,
     scores: *mut f32,
 ) -> usize {
@@ -140,12 +170,11 @@ unsafe fn block_scores<const Q: usize, const N: usize>(
             q = q.add(FOUR);
             keys = keys.wrapping_add(2 * page_size);
         }
-        let widen = WidenF16::new();
         for j in 0..N {
-            let scale = widen.of(V::load_i16x4(scales.add(j * LANES).cast()));
+            let scale = V::load_f32(scales.add(j * LANES));
             for t in 0..Q {
                 let at = scores.add(t * TILE_KEYS + j * LANES);
-                let score = dots[t][j].f32_from_i32().mul(V::splat(factors[t]));
+                let score = dots[t][j].f32_from_i32();
                 let before = if fresh { V::zero() } else { V::load_f32(at) };
                 score.madd(scale, before).store_f32(at);
             }
@@ -175,7 +204,7 @@ pub(super) unsafe fn sums(
         let mut factors = [0.0; LANES];
         // SAFETY: the caller's.
         unsafe {
-            let scales = tile.value_scales.add(block * tile.page_size);
+            let scales = tile.value_scales.add(block * TILE_KEYS);
             for (t, factor) in factors.iter_mut().enumerate().take(queries) {
                 let (weights, to) = (weights.add(t * TILE_KEYS), narrow.add(t * 2 * TILE_KEYS));
                 *factor = narrow_weights(weights, scales, seen.clone(), to);
@@ -207,15 +236,13 @@ pub(super) unsafe fn sums(
 #[inline(never)] // as above
 unsafe fn narrow_weights(
     weights: *const f32,
-    scales: *const u16,
+    scales: *const f32,
     seen: Range<usize>,
     to: *mut u8,
 ) -> f32 {
-    let widen = WidenF16::new();
     // SAFETY: the caller's.
-    let product = |key: usize| unsafe {
-        V::load_f32(weights.add(key)).mul(widen.of(V::load_i16x4(scales.add(key).cast())))
-    };
+    let product =
+        |key: usize| unsafe { V::load_f32(weights.add(key)).mul(V::load_f32(scales.add(key))) };
     let mut greatest = V::zero();
     for key in seen.clone().step_by(LANES) {
         greatest = greatest.max(product(key));
