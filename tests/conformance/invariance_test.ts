@@ -151,7 +151,10 @@ await testOnBackends("bits of a row do not depend on the batch", async (backend,
       }
     });
   }
-  const whole = [["f32", "f32"], ["bf16", "f16"], ["q8_0", "f16"], ["q4_0", "f32"], ["q8_0", "q8_0"]] as const;
+  const whole = [["f32", "f32"], ["bf16", "f16"], ["q8_0", "f16"], ["q4_0", "f32"], [
+    "q8_0",
+    "q8_0",
+  ]] as const;
   for (const [dtype, kv] of whole) {
     if (!backend.supports("pagedAttention", ["f32", kv, kv, "i32", "i32", "i32"])) continue;
     await t.step(`layers ${dtype}, ${kv} cache`, async () => {

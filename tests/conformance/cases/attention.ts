@@ -102,8 +102,20 @@ const pagedCases = [
   paged("F16 cache", { ...grouped, kv: "f16" }),
   paged("F16 cache, heads of 64", { heads: 9, kvHeads: 3, headDim: 64, kv: "f16" }),
   paged("Q8 cache", { ...grouped, kv: "q8_0" }),
-  paged("Q8 cache, heads of 64, pages of 32", { heads: 9, kvHeads: 3, headDim: 64, pageSize: 32, kv: "q8_0" }),
-  paged("Q8 cache, heads of 80, pages of 64", { heads: 2, kvHeads: 2, headDim: 80, pageSize: 64, kv: "q8_0" }),
+  paged("Q8 cache, heads of 64, pages of 32", {
+    heads: 9,
+    kvHeads: 3,
+    headDim: 64,
+    pageSize: 32,
+    kv: "q8_0",
+  }),
+  paged("Q8 cache, heads of 80, pages of 64", {
+    heads: 2,
+    kvHeads: 2,
+    headDim: 80,
+    pageSize: 64,
+    kv: "q8_0",
+  }),
   paged("Q8 cache, 8 heads of 128, window, softcap", {
     heads: 8,
     kvHeads: 1,
