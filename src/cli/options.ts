@@ -73,7 +73,7 @@ export function modelOptions(): Option[] {
     )
       .argParser(whole(1, 1024)),
     new Option("--context <n>", "context in tokens; default: the model's own").argParser(whole(1)),
-    new Option("--kv <type>", "KV cache; q8: half of f16; auto: f32 for f32 weights, else f16").choices([
+    new Option("--kv <type>", "KV cache; auto: f32 for f32 weights, else f16").choices([
       "auto",
       "f32",
       "f16",
