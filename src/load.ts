@@ -16,6 +16,7 @@ import { cacheBytes, Decoder, PREFILL_ROWS } from "./generate/decoder.ts";
 import { Encoder } from "./generate/encoder.ts";
 import { describeModel, type ModelDescription } from "./models/describe.ts";
 import { Model } from "./model.ts";
+import type { CacheDType } from "./nn/decoder.ts";
 import type { Profile } from "./trace/profile.ts";
 import { byteLength } from "./tensor/dtype.ts";
 import { elementCount } from "./tensor/shape.ts";
@@ -33,8 +34,11 @@ export interface LoadOptions {
   threads?: number;
   /** Longest sequence, in tokens. Default: the model's own, made shorter where its cache would not fit. */
   contextLength?: number;
-  /** Element type of the KV cache; `auto` is F32 for F32 weights, else F16. Default: `"auto"`. */
-  kv?: "auto" | "f32" | "f16";
+  /**
+   * Element type of the KV cache; `auto` is F32 for F32 weights, else F16. `q8` is GGUF's Q8_0: little more than half of
+   * F16. Default: `"auto"`.
+   */
+  kv?: "auto" | "f32" | "f16" | "q8";
   /** The most sequences that are computed in one step, 1 to 128; others wait for their turn. Default: 64. */
   maxSequences?: number;
   /** How many more may wait; beyond that, `QueueFullError`. Default: 256. */
@@ -222,13 +226,19 @@ export function chooseCache(
   { config }: ModelDescription,
   weights: readonly LocatedWeight[],
   options: Pick<LoadOptions, "kv" | "contextLength">,
-): { contextLength: number; cacheDType: "f32" | "f16" } {
+): { contextLength: number; cacheDType: CacheDType } {
   const exact = weights.every(({ spec }) => spec.dtype === "f32");
   const { kv = "auto" } = options;
-  if (!["auto", "f32", "f16"].includes(kv)) {
-    throw new InvalidArgumentError(`kv must be "auto", "f32" or "f16", not ${kv}`);
+  const types: Readonly<Record<typeof kv, CacheDType>> = {
+    auto: exact ? "f32" : "f16",
+    f32: "f32",
+    f16: "f16",
+    q8: "q8_0",
+  };
+  if (!Object.hasOwn(types, kv)) {
+    throw new InvalidArgumentError(`kv must be "auto", "f32", "f16" or "q8", not ${kv}`);
   }
-  const cacheDType = kv === "auto" ? (exact ? "f32" : "f16") : kv;
+  const cacheDType = types[kv];
   const { contextLength: wanted } = options;
   if (wanted !== undefined) checkWhole("contextLength", wanted, 1);
   if (wanted !== undefined && wanted > config.contextLength) {

@@ -7,7 +7,7 @@ const WRONG: Readonly<Record<string, readonly unknown[]>> = {
   backend: ["cuda9"],
   threads: [0, 1.5],
   contextLength: [0, 1.5, 1e9],
-  kv: ["q8", "F16"],
+  kv: ["q4", "F16"],
   maxSequences: [0, 129, 1.5],
   maxQueue: [-1, 0.5],
 };

@@ -1,5 +1,5 @@
 /** Paged attention by keys, with the heads of SmolLM2-135M: 9 query heads, 3 KV heads of 64. @module */
-import { PAGE_SIZE } from "../../src/nn/decoder.ts";
+import { type CacheDType, cacheShape, PAGE_SIZE } from "../../src/nn/decoder.ts";
 import { normal, packed, permutation } from "../../tests/support/random.ts";
 import { benchProgram } from "../support/bench_program.ts";
 
@@ -10,7 +10,7 @@ const PREFILL_ROWS = 256;
 interface AttentionCase {
   name: string;
   group: string;
-  kv: "f32" | "f16";
+  kv: CacheDType;
   /** Keys that each row sees. */
   lengths: readonly number[];
   /** Sequence of each row; all belong to one where it is absent. */
@@ -21,8 +21,8 @@ function attention({ name, group, kv, lengths, sequences = lengths.map(() => 0) 
   const rows = lengths.length;
   const lines = Math.max(...sequences) + 1;
   const maxPages = Math.ceil(Math.max(...lengths) / PAGE_SIZE);
-  const cacheShape = [lines * maxPages, KV_HEADS, PAGE_SIZE, HEAD_DIM];
-  const elements = cacheShape.reduce((product, dim) => product * dim, 1);
+  const shape = cacheShape({ kvHeads: KV_HEADS, headDim: HEAD_DIM }, { pages: lines * maxPages, dtype: kv });
+  const elements = shape.reduce((product, dim) => product * dim, 1);
   benchProgram({
     name,
     group,
@@ -31,8 +31,8 @@ function attention({ name, group, kv, lengths, sequences = lengths.map(() => 0) 
     record(g) {
       const inputs = [
         g.input("q", "f32", ["rows", HEADS * HEAD_DIM]),
-        g.state("keys", kv, cacheShape),
-        g.state("values", kv, cacheShape),
+        g.state("keys", kv, shape),
+        g.state("values", kv, shape),
         g.step("lengths", "i32", ["rows"]),
         g.step("sequences", "i32", ["rows"]),
         g.step("pageTable", "i32", [lines, maxPages]),
@@ -51,7 +51,7 @@ function attention({ name, group, kv, lengths, sequences = lengths.map(() => 0) 
   });
 }
 
-for (const kv of ["f16", "f32"] as const) {
+for (const kv of ["q8_0", "f16", "f32"] as const) {
   for (const keys of [64, 256, 1024, 4096]) {
     attention({
       name: `decode, ${keys} keys, ${kv}`,

@@ -33,7 +33,7 @@ export interface ModelOptions extends CommonOptions {
   /** Context in tokens. */
   context?: number;
   /** Element type of the KV cache. */
-  kv?: "auto" | "f32" | "f16";
+  kv?: "auto" | "f32" | "f16" | "q8";
   /** Show where the time goes. */
   profile?: boolean;
   /** File for the trace of every op. */
@@ -77,6 +77,7 @@ export function modelOptions(): Option[] {
       "auto",
       "f32",
       "f16",
+      "q8",
     ]),
   ];
 }

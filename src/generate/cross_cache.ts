@@ -6,7 +6,7 @@
 import type { Backend, Buffer } from "../backends/backend.ts";
 import { SequenceLengthExceededError } from "../errors.ts";
 import type { DecoderConfig } from "../models/config.ts";
-import { type CrossCacheConfig, crossCacheName, PAGE_SIZE } from "../nn/decoder.ts";
+import { type CacheDType, type CrossCacheConfig, crossCacheName, PAGE_SIZE } from "../nn/decoder.ts";
 import { pageBytes, PagePool, pagesFor } from "./pages.ts";
 
 /** What the decoder of an encoder–decoder sees of one input. Every holder disposes of it once. */
@@ -43,7 +43,7 @@ export class CrossPart {
 }
 
 /** Bytes of the cross cache for a context of this many tokens; none for a model without an encoder beside it. */
-export function crossCacheBytes(config: DecoderConfig, contextLength: number, dtype: "f32" | "f16"): number {
+export function crossCacheBytes(config: DecoderConfig, contextLength: number, dtype: CacheDType): number {
   if (config.kind !== "encoder-decoder") return 0;
   return 2 * config.layers * pagesFor(contextLength) * pageBytes(config, dtype);
 }
@@ -55,7 +55,7 @@ export interface CrossCacheSizes {
   /** Tokens of all inputs together. */
   readonly cacheTokens: number;
   /** Element type. */
-  readonly dtype: "f32" | "f16";
+  readonly dtype: CacheDType;
 }
 
 /** An input that waits for pages. */

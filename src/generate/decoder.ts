@@ -7,7 +7,7 @@ import type { Backend, Buffer, WeightHandle } from "../backends/backend.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import type { Architecture } from "../models/architecture.ts";
 import type { DecoderConfig } from "../models/config.ts";
-import { type CacheConfig, cacheName } from "../nn/decoder.ts";
+import { type CacheConfig, type CacheDType, cacheName } from "../nn/decoder.ts";
 import type { Profile } from "../trace/profile.ts";
 import type { PositionKind } from "./context.ts";
 import { ContextShift } from "./context_shift.ts";
@@ -33,7 +33,7 @@ export interface DecoderParts {
   /** The most sequences of one step. */
   readonly maxSequences: number;
   /** Element type of the KV cache. */
-  readonly cacheDType: "f32" | "f16";
+  readonly cacheDType: CacheDType;
   /** What the encoder of an encoder–decoder writes to. */
   readonly cross?: CrossCache;
   /** Where the times of every op go; steps are then run op by op, on the calling thread. */
@@ -48,7 +48,7 @@ const MIXED_ROWS = 64;
 const STAGES = [1, 8, 64];
 
 /** Bytes of the KV cache for so many tokens. */
-export function cacheBytes(config: DecoderConfig, tokens: number, dtype: "f32" | "f16"): number {
+export function cacheBytes(config: DecoderConfig, tokens: number, dtype: CacheDType): number {
   if (config.kind === "encoder") return 0;
   return 2 * config.layers * pagesFor(tokens) * pageBytes(config, dtype);
 }
@@ -153,7 +153,7 @@ export class Decoder implements StepRunner {
   }
 
   /** Element type of the cache. */
-  get cacheDType(): "f32" | "f16" {
+  get cacheDType(): CacheDType {
     return this.#parts.cacheDType;
   }
 

@@ -7,6 +7,7 @@ import type { Backend, WeightHandle } from "../backends/backend.ts";
 import { InvalidArgumentError, OutOfBoundsError, SequenceLengthExceededError } from "../errors.ts";
 import type { Architecture } from "../models/architecture.ts";
 import type { DecoderConfig } from "../models/config.ts";
+import type { CacheDType } from "../nn/decoder.ts";
 import type { CrossCache, CrossPart } from "./cross_cache.ts";
 import { EncoderStage } from "./encoder_stage.ts";
 import { nextTask } from "../next_task.ts";
@@ -25,7 +26,7 @@ export interface EncoderParts {
   /** Longest sequence, in tokens. */
   readonly contextLength: number;
   /** Element type of keys and values. */
-  readonly cacheDType: "f32" | "f16";
+  readonly cacheDType: CacheDType;
   /** Where a decoder will find keys and values. */
   readonly cross?: CrossCache;
 }

@@ -4,10 +4,11 @@
  * @module
  */
 import { InvalidArgumentError, SequenceLengthExceededError } from "../errors.ts";
-import { PAGE_SIZE } from "../nn/decoder.ts";
+import { type CacheDType, cacheShape, PAGE_SIZE } from "../nn/decoder.ts";
 import type { ContextPlan } from "./context.ts";
 import type { DecoderConfig } from "../models/config.ts";
-import { DTYPES } from "../tensor/dtype.ts";
+import { byteLength } from "../tensor/dtype.ts";
+import { elementCount } from "../tensor/shape.ts";
 import type { CrossPart } from "./cross_cache.ts";
 
 /** Pages that hold this many tokens. */
@@ -15,9 +16,9 @@ export function pagesFor(tokens: number): number {
   return Math.ceil(tokens / PAGE_SIZE);
 }
 
-/** Bytes of a page, of keys or values of one layer. */
-export function pageBytes(config: DecoderConfig, dtype: "f32" | "f16"): number {
-  return PAGE_SIZE * config.kvHeads * config.headDim * DTYPES[dtype].blockBytes;
+/** Bytes of a page, of keys or values of one layer, with their scales. */
+export function pageBytes(config: DecoderConfig, dtype: CacheDType): number {
+  return byteLength(dtype, elementCount(cacheShape(config, { pages: 1, dtype })));
 }
 
 /**

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { type CacheConfig, cacheName, layerRope, PAGE_SIZE } from "../nn/decoder.ts";
+import { type CacheConfig, cacheName, cacheShape, layerRope, PAGE_SIZE } from "../nn/decoder.ts";
 import { inverseFrequencies, type RopeConfig } from "../nn/rope.ts";
 import type { Program } from "../program/program.ts";
 import { Recorder, type Ref } from "../program/recorder.ts";
@@ -29,7 +29,7 @@ export function contextShiftProgram(config: DecoderConfig, cache: CacheConfig, r
     tables.set(rope, table);
     return table;
   };
-  const shape = [cache.pages, config.kvHeads, PAGE_SIZE, config.headDim];
+  const shape = cacheShape(config, cache);
   for (let layer = 0; layer < config.layers; layer++) {
     const rope = layerRope(config, layer);
     if (!rope) continue;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type CrossCacheConfig, crossCaches, decoderInputs } from "../nn/decoder.ts";
+import { type CacheDType, type CrossCacheConfig, crossCaches, decoderInputs } from "../nn/decoder.ts";
 import { linear } from "../nn/linear.ts";
 import type { Program } from "../program/program.ts";
 import { Recorder, type Ref } from "../program/recorder.ts";
@@ -22,7 +22,7 @@ export interface EncoderShape {
   /** Pages of the longest sequence. */
   readonly maxPages: number;
   /** Element type of keys and values. */
-  readonly dtype: "f32" | "f16";
+  readonly dtype: CacheDType;
   /** The cache that a decoder will read. */
   readonly cross?: CrossCacheConfig;
 }
@@ -59,7 +59,7 @@ function writeCross(
   w: Weights,
   c: DecoderConfig,
   hidden: Ref,
-  { cross, dtype }: { readonly cross: CrossCacheConfig; readonly dtype: "f32" | "f16" },
+  { cross, dtype }: { readonly cross: CrossCacheConfig; readonly dtype: CacheDType },
 ): void {
   const slots = g.step("crossSlots", "i32", ["rows"]);
   const cache = crossCaches(g, c, cross, dtype);

@@ -4,12 +4,23 @@
  * @module
  */
 import type { Recorder, Ref } from "../program/recorder.ts";
-import type { DType } from "../tensor/dtype.ts";
+import { type DType, wholeBlocks } from "../tensor/dtype.ts";
 import { alibiSlopes } from "./alibi.ts";
 import { inverseFrequencies, type RopeConfig, ropeScale } from "./rope.ts";
 
 /** Tokens in a page of the KV cache. */
 export const PAGE_SIZE = 32;
+
+/** Element type of the KV cache. */
+export type CacheDType = "f32" | "f16" | "q8_0";
+
+/** Shape of the keys or values of one layer: `[pages, kvHeads, PAGE_SIZE, headDim]`, heads in whole blocks of the type. */
+export function cacheShape(
+  { kvHeads, headDim }: Pick<PositionConfig, "kvHeads" | "headDim">,
+  { pages, dtype }: { readonly pages: number; readonly dtype: CacheDType },
+): number[] {
+  return [pages, kvHeads, PAGE_SIZE, wholeBlocks(dtype, headDim)];
+}
 
 /** Sizes of the paged KV cache that a Program reads and writes. */
 export interface CacheConfig {
@@ -20,7 +31,7 @@ export interface CacheConfig {
   /** Sequences in one step. */
   readonly sequences: number;
   /** Element type of keys and values. */
-  readonly dtype: "f32" | "f16";
+  readonly dtype: CacheDType;
   /** All layers write to one cache: enough where a step has all tokens of its sequences. */
   readonly shared?: boolean;
   /** The cache of an encoder's keys and values, for models that look at one. */
@@ -131,9 +142,9 @@ export function crossCaches(
   g: Recorder,
   c: Pick<PositionConfig, "kvHeads" | "headDim">,
   { pages }: CrossCacheConfig,
-  dtype: "f32" | "f16",
+  dtype: CacheDType,
 ): CrossInputs["cache"] {
-  const shape = [pages, c.kvHeads, PAGE_SIZE, c.headDim];
+  const shape = cacheShape(c, { pages, dtype });
   const state = (layer: number, part: "keys" | "values"): Ref =>
     g.state(crossCacheName(layer, part), dtype, shape);
   return (layer) => ({ keys: state(layer, "keys"), values: state(layer, "values") });
@@ -143,7 +154,7 @@ export function crossCaches(
 export function decoderInputs(g: Recorder, c: PositionConfig, cache: CacheConfig): DecoderInputs {
   const row = (name: string): Ref => g.step(name, "i32", ["rows"]);
   const positions = row("positions");
-  const shape = [cache.pages, c.kvHeads, PAGE_SIZE, c.headDim];
+  const shape = cacheShape(c, cache);
   const state = (layer: number, part: "keys" | "values"): Ref =>
     g.state(
       cache.shared ? sharedCacheName(part) : cacheName(layer, part),

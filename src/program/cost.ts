@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { byteLength, DTYPES } from "../tensor/dtype.ts";
+import { byteLength } from "../tensor/dtype.ts";
 import { OPS } from "./ops.ts";
 import { ABSENT, type Capacity, type Op, type Program, stepShape, type Value } from "./program.ts";
 
@@ -29,7 +29,7 @@ export function opCost(program: Program, op: Op, counts: Capacity, keys: number)
     const [query, cache] = [values[0], values[1]];
     const [, kvHeads, , headDim] = (cache?.shape ?? []) as number[];
     const heads = op.attrs.heads as number;
-    const cached = cache ? 2 * keys * kvHeads * headDim * DTYPES[cache.dtype].blockBytes : 0;
+    const cached = cache ? 2 * byteLength(cache.dtype, keys * kvHeads * headDim) : 0;
     return { multiplyAdds: 2 * keys * heads * headDim, bytes: cached + 4 * size(query) + written };
   }
   const packed = new Set(OPS[op.name].packed ?? []);

@@ -11,6 +11,7 @@ import { broadcastShapes, normalizeAxis } from "../tensor/shape.ts";
 import type { Attrs, AttrValue, ValueType } from "./program.ts";
 import {
   broadcastDims,
+  cachedHeadDim,
   checkLinear,
   checkRelativeBias,
   checkScores,
@@ -400,7 +401,8 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
   },
   /**
    * Writes rows of keys and values to their slots in the paged cache. k, v: [T, kvHeads·headDim]; slots: i32 [T],
-   * page·pageSize + offset, a negative one writes nothing; caches: [pages, kvHeads, pageSize, headDim] of F32 or F16.
+   * page·pageSize + offset, a negative one writes nothing; caches: [pages, kvHeads, pageSize, headDim] of F32, F16 or
+   * Q8_0. In Q8_0 the last dimension is rounded up to whole blocks, and each head of a row is quantized by itself.
    * Pages follow one another; how the elements stand inside a page is up to the backend. No outputs.
    */
   writeKv: {
@@ -411,13 +413,8 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
     infer([k, v, slots, keyCache, valueCache]) {
       const [key, value] = [need("writeKv", k, "f32", 2), need("writeKv", v, "f32", 2)];
       same("writeKv", need("writeKv", slots, "i32", 1).shape[0], key.shape[0], "rows of slots and keys");
-      for (const [rows, cache] of [[key, keyCache], [value, valueCache]] as const) {
-        if (cache?.shape.length !== 4) {
-          throw new ShapeError("writeKv: a cache must be [pages, kvHeads, pageSize, headDim]");
-        }
-        const [, kvHeads, , headDim] = fixed("writeKv", cache);
-        same("writeKv", rows.shape[1], kvHeads * headDim, "widths of rows and cache");
-      }
+      cachedHeadDim("writeKv", keyCache, key);
+      cachedHeadDim("writeKv", valueCache, value);
       return [];
     },
   },
@@ -446,12 +443,12 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
     defaults: { softcap: 0, window: 0 },
     infer([q, keyCache, valueCache, lengths, sequences, pageTable, slopes, bias, positions], attrs) {
       const query = need("pagedAttention", q, "f32", 2);
+      const heads = attrs.heads as number;
+      const headDim = cachedHeadDim("pagedAttention", keyCache, query, heads);
       if (keyCache?.shape.length !== 4 || valueCache?.shape.length !== 4) {
         throw new ShapeError("pagedAttention: a cache must be [pages, kvHeads, pageSize, headDim]");
       }
-      const [, kvHeads, , headDim] = fixed("pagedAttention", keyCache);
-      const heads = attrs.heads as number;
-      same("pagedAttention", query.shape[1], heads * headDim, "widths of q and heads");
+      const [, kvHeads, , width] = fixed("pagedAttention", keyCache);
       if (heads % kvHeads !== 0) {
         throw new ShapeError(`pagedAttention: ${heads} heads are no multiple of ${kvHeads}`);
       }
@@ -461,8 +458,9 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
       need("pagedAttention", pageTable, "i32", 2);
       checkSlopes("pagedAttention", slopes, heads);
       checkRelativeBias("pagedAttention", bias, heads);
-      const [, , , valueDim] = fixed("pagedAttention", valueCache);
-      return [f32([query.shape[0], heads * valueDim])];
+      // Rows of blocks say no more of a head than that it fits.
+      const [, , , valueWidth] = fixed("pagedAttention", valueCache);
+      return [f32([query.shape[0], heads * (valueWidth === width ? headDim : valueWidth)])];
     },
   },
   /**
@@ -497,7 +495,7 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
   /**
    * Turns the keys of whole pages, which moves their tokens to other positions. table: [T, 2·n], the cosines and sines
    * of each page's turn; pages: i32 [T], all different, a negative one turns nothing; keyCache: [pages, kvHeads,
-   * pageSize, headDim] of F32 or F16, to which `rope` came before with pairs of the same kind. No outputs.
+   * pageSize, headDim] of F32, F16 or Q8_0, to which `rope` came before with pairs of the same kind. No outputs.
    */
   ropeShift: {
     code: 65,

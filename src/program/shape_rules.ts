@@ -4,6 +4,7 @@
  * @module
  */
 import { DTypeError, ShapeError } from "../errors.ts";
+import { wholeBlocks } from "../tensor/dtype.ts";
 import { broadcastShapes } from "../tensor/shape.ts";
 import type { Dim, ValueType } from "./program.ts";
 
@@ -70,6 +71,27 @@ export function checkLinear(
   same(op, x.shape[x.shape.length - 1], inner, "input features of x and weight");
   if (b) same(op, need(op, b, "f32", 1).shape[0], out, "lengths of bias and output");
   return f32([...x.shape.slice(0, -1), out]);
+}
+
+/**
+ * Checks that rows of so many heads fit a cache [pages, kvHeads, pageSize, headDim]; gives the width of a head, which a
+ * cache of blocks rounds up to whole ones. The heads are the cache's own where they are absent.
+ */
+export function cachedHeadDim(
+  op: string,
+  cache: ValueType | undefined,
+  rows: ValueType,
+  heads?: number,
+): number {
+  if (cache?.shape.length !== 4) {
+    throw new ShapeError(`${op}: a cache must be [pages, kvHeads, pageSize, headDim]`);
+  }
+  const [, kvHeads, , width] = fixed(op, cache);
+  const headDim = (rows.shape[1] as number) / (heads ?? kvHeads);
+  if (!Number.isInteger(headDim) || wholeBlocks(cache.dtype, headDim) !== width) {
+    throw new ShapeError(`${op}: widths of ${text(rows)} and the cache ${text(cache)} differ`);
+  }
+  return headDim;
 }
 
 /** Slopes of ALiBi, one a head. */

@@ -62,6 +62,12 @@ export function isQuantized(dtype: DType): boolean {
   return DTYPES[dtype].blockSize > 1;
 }
 
+/** `elements` rounded up to whole blocks of the dtype. */
+export function wholeBlocks(dtype: DType, elements: number): number {
+  const { blockSize } = DTYPES[dtype];
+  return Math.ceil(elements / blockSize) * blockSize;
+}
+
 /**
  * Bytes that `elements` elements take. For a block type `elements` must be a whole number of blocks; the caller
  * checks that (see `Shape` rules).

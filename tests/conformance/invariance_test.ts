@@ -1,5 +1,6 @@
 /** The same row gives the same bits whatever else is in the batch, and however a prompt is cut into steps. @module */
 import type { Backend } from "../../src/backends/backend.ts";
+import { type CacheDType, cacheShape } from "../../src/nn/decoder.ts";
 import { Recorder } from "../../src/program/recorder.ts";
 import { type DType, DTYPES } from "../../src/tensor/dtype.ts";
 import { assert, assertEquals } from "@std/assert";
@@ -62,7 +63,7 @@ async function linearBits(backend: Backend, dtype: DType, cut: readonly number[]
 async function layerBits(
   backend: Backend,
   dtype: DType,
-  kv: "f32" | "f16",
+  kv: CacheDType,
   cut: readonly number[],
 ): Promise<Uint8Array> {
   const g = new Recorder("layers", { rows: 64, outputs: 64 });
@@ -82,14 +83,15 @@ const LENGTHS = [1, 31, 32, 33, 255, 256, 257, 511, 512, 513, 700, 1025, 64, 40,
 /** Attention of queries, the outputs of each step, over a long cache that the first step fills. */
 async function attentionBits(
   backend: Backend,
-  kv: "f32" | "f16",
+  kv: CacheDType,
   cut: readonly number[],
 ): Promise<Uint8Array> {
   const [heads, kvHeads, headDim, pageSize, maxPages] = [6, 2, 32, 32, 33];
   const [width, keyWidth, tokens] = [heads * headDim, kvHeads * headDim, maxPages * pageSize];
   const pageTable = permutation(maxPages, 4);
   const g = new Recorder("attention", { rows: tokens, outputs: LENGTHS.length });
-  const caches = ["keys", "values"].map((name) => g.state(name, kv, [maxPages, kvHeads, pageSize, headDim]));
+  const shape = cacheShape({ kvHeads, headDim }, { pages: maxPages, dtype: kv });
+  const caches = ["keys", "values"].map((name) => g.state(name, kv, shape));
   const [k, v] = ["k", "v"].map((name) => g.input(name, "f32", ["rows", keyWidth]));
   g.record("writeKv", [k, v, g.step("slots", "i32", ["rows"]), ...caches]);
   const perRow = ["lengths", "sequences"].map((name) => g.step(name, "i32", ["outputs"]));
@@ -140,7 +142,8 @@ await testOnBackends("bits of a row do not depend on the batch", async (backend,
       }
     });
   }
-  for (const kv of ["f32", "f16"] as const) {
+  for (const kv of ["f32", "f16", "q8_0"] as const) {
+    if (!backend.supports("pagedAttention", ["f32", kv, kv, "i32", "i32", "i32"])) continue;
     await t.step(`attention over a long ${kv} cache`, async () => {
       const expected = await attentionBits(backend, kv, LENGTHS.map(() => 1));
       for (const cut of [[16], [5, 5, 6], [1, 2, 13]]) {
@@ -148,8 +151,12 @@ await testOnBackends("bits of a row do not depend on the batch", async (backend,
       }
     });
   }
-  const whole = [["f32", "f32"], ["bf16", "f16"], ["q8_0", "f16"], ["q4_0", "f32"]] as const;
+  const whole = [["f32", "f32"], ["bf16", "f16"], ["q8_0", "f16"], ["q4_0", "f32"], [
+    "q8_0",
+    "q8_0",
+  ]] as const;
   for (const [dtype, kv] of whole) {
+    if (!backend.supports("pagedAttention", ["f32", kv, kv, "i32", "i32", "i32"])) continue;
     await t.step(`layers ${dtype}, ${kv} cache`, async () => {
       const expected = await layerBits(backend, dtype, kv, CUTS[0]);
       for (const cut of CUTS.slice(1)) {

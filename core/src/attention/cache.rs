@@ -1,12 +1,12 @@
 //! Writing keys and values to the cache.
 
-use super::AttentionShape;
+use super::{AttentionShape, Part};
 use crate::dtype::DType;
 use crate::simd::{f32_to_f16, narrow_f16, Vector, LANES, V};
 use std::ops::Range;
 
 /// Writes the keys and values of `rows` to their slots of the cache: slot `page * page_size + place`, none where negative.
-/// `k` and `v` are `[rows, kv_heads * head_dim]`; an F16 cache takes them rounded to nearest even.
+/// `k` and `v` are `[rows, kv_heads * head_dim]`; an F16 cache takes them rounded to nearest even, a Q8 cache as [`super::q8`] says.
 /// # Safety
 /// Every pointer must be valid for that.
 pub unsafe fn write_kv(
@@ -18,7 +18,7 @@ pub unsafe fn write_kv(
     k_cache: *mut u8,
     v_cache: *mut u8,
 ) {
-    let (dim, bytes) = (shape.head_dim, shape.kv_bytes());
+    let (dim, bytes, head_bytes) = (shape.head_dim, shape.kv_bytes(), shape.head_bytes());
     for row in rows {
         // SAFETY: the caller's.
         unsafe {
@@ -32,12 +32,15 @@ pub unsafe fn write_kv(
             );
             for head in 0..shape.kv_heads {
                 let from = (row * shape.kv_heads + head) * dim;
-                let to = (page * shape.kv_heads + head) * shape.page_size * dim;
+                let to = (page * shape.kv_heads + head) * head_bytes;
                 let (k, v) = (k.add(from), v.add(from));
-                let (k_to, v_to) = (
-                    k_cache.add((to + place) * bytes),
-                    v_cache.add((to + place * dim) * bytes),
-                );
+                let (k_to, v_to) = (k_cache.add(to), v_cache.add(to));
+                if let Some(page) = shape.q8() {
+                    page.set(k_to, Part::Keys, place, k, dim);
+                    page.set(v_to, Part::Values, place, v, dim);
+                    continue;
+                }
+                let (k_to, v_to) = (k_to.add(place * bytes), v_to.add(place * dim * bytes));
                 if shape.kv_dtype == DType::F16 {
                     let whole = dim / LANES * LANES;
                     for i in (0..whole).step_by(LANES) {

@@ -1,9 +1,9 @@
 //! Some rows of one sequence on their way through the cache.
 
-use super::half;
+use super::q8_tile;
 use super::tile::{self, FOUR};
 use super::weigh::{weigh_few, weigh_four, Query, State};
-use super::{AttentionShape, TILE_KEYS};
+use super::{half, AttentionShape, TILE_KEYS};
 use crate::dtype::DType;
 use crate::simd::{Vector, WidenF16, LANES, V};
 use std::ops::Range;
@@ -16,6 +16,7 @@ const FEW: usize = 8;
 enum Tile {
     Single(*const f32, *const f32),
     Half(*const u16, *const u16),
+    Q8(q8_tile::Tile),
 }
 
 /// Some rows of one sequence, for the heads of one KV head. A query is a row and one of its heads: `row * group + head`.
@@ -25,7 +26,7 @@ pub(super) struct Chunk<'a> {
     kv_head: usize,
     lengths: *const i32,
     slopes: Option<*const f32>,
-    /// `[queries / 4, head_dim, 4]`, scaled
+    /// `[queries / 4, head_dim, 4]`, scaled; for a Q8 cache as [`q8_tile::narrow_queries`] has them
     q: *mut f32,
     /// The values' sums, for weights relative to `greatest`, as [`tile::sums`] has them for each four queries
     sums: *mut f32,
@@ -33,7 +34,9 @@ pub(super) struct Chunk<'a> {
     states: *mut State,
     /// Scores of four queries, then their weights, as [`tile::scores`] has them
     scores: *mut f32,
-    /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache
+    /// `[queries / 4, 4]`, what queries in integers are multiplied by
+    factors: *mut f32,
+    /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache; for a Q8 cache its scales and four queries' weights in i16
     wide: [*mut f32; 2],
     /// The tiles are taken as F16; `q` is 2^112 times as large
     half: bool,
@@ -55,7 +58,8 @@ impl<'a> Chunk<'a> {
             let sums = q.add(queries * dim);
             let states = sums.add(queries * dim);
             let scores = states.add(queries * LANES);
-            let wide = scores.add(FOUR * TILE_KEYS);
+            let factors = scores.add(FOUR * TILE_KEYS);
+            let wide = factors.add(queries);
             let wide = [wide, wide.add(TILE_KEYS * dim)];
             Chunk {
                 shape,
@@ -67,6 +71,7 @@ impl<'a> Chunk<'a> {
                 sums,
                 states: states.cast(),
                 scores,
+                factors,
                 wide,
                 half: false,
             }
@@ -119,6 +124,12 @@ impl<'a> Chunk<'a> {
             if self.half {
                 half::enlarge(self.q, padded * dim);
             }
+            if self.shape.q8().is_some() {
+                for first in (0..padded).step_by(FOUR) {
+                    q8_tile::narrow_queries(self.q.add(first * dim), dim)
+                        .store_f32(self.factors.add(first));
+                }
+            }
         }
     }
 
@@ -133,7 +144,7 @@ impl<'a> Chunk<'a> {
 
     /// Whether so many queries of a tile are taken in turns.
     fn in_turns(&self, queries: usize) -> bool {
-        !self.half && tile::in_turns(queries)
+        !self.half && self.shape.q8().is_none() && tile::in_turns(queries)
     }
 
     #[inline(never)]
@@ -180,10 +191,17 @@ impl<'a> Chunk<'a> {
             // SAFETY: rows see keys of the tile, so its page is in the table, and its keys are written as far as they are seen.
             unsafe {
                 let page = *pages.add(start / page_size) as usize;
-                let head = (page * shape.kv_heads + self.kv_head) * page_size * dim;
+                let head = (page * shape.kv_heads + self.kv_head) * shape.head_bytes();
+                let (keys, values) = (k.add(head), v.add(head));
+                if let Some(page) = shape.q8() {
+                    let tile = page.tile(keys, values, start % page_size, seen.end, self.wide[0]);
+                    self.take(Tile::Q8(tile), page_size, start, seen);
+                    start += count;
+                    continue;
+                }
                 let (keys, values) = (
-                    k.add((head + start % page_size) * bytes),
-                    v.add((head + start % page_size * dim) * bytes),
+                    keys.add(start % page_size * bytes),
+                    values.add(start % page_size * dim * bytes),
                 );
                 if self.half {
                     half::touch(keys, (dim * page_size - start % page_size) * bytes);
@@ -231,6 +249,10 @@ impl<'a> Chunk<'a> {
                     Tile::Half(keys, _) => {
                         half::scores(q, count, keys, stride, seen.end, dim, scores)
                     }
+                    Tile::Q8(tile) => {
+                        let factors = V::load_f32(self.factors.add(first));
+                        q8_tile::scores(q, factors, count, &tile, seen.end, dim, scores)
+                    }
                 }
                 let state = &mut *self.states.add(first / FOUR);
                 if self.in_turns(count) {
@@ -255,6 +277,10 @@ impl<'a> Chunk<'a> {
                             half::enlarge(scores.add(t * TILE_KEYS), seen.end);
                         }
                         half::sums(scores, count, decay, values, seen, dim, sums)
+                    }
+                    Tile::Q8(tile) => {
+                        let narrow = self.wide[1].cast();
+                        q8_tile::sums(scores, count, decay, &tile, seen, dim, narrow, sums)
                     }
                 }
             }

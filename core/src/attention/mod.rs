@@ -1,11 +1,13 @@
 //! Attention over a paged KV cache, in tiles of keys with a running softmax.
 //!
 //! Tiles begin at fixed keys, and a row's sums run over its tiles in order: a row has the same bits whatever rows
-//! share its call. Within a page the values are `[kv_heads, page_size, head_dim]`, the keys `[kv_heads, head_dim, page_size]`.
+//! share its call. Within a page the values are `[kv_heads, page_size, head_dim]`, the keys `[kv_heads, head_dim, page_size]`; for Q8 see [`q8`].
 
 mod cache;
 mod chunk;
 mod half;
+mod q8;
+mod q8_tile;
 mod rotate;
 #[cfg(test)]
 mod tests;
@@ -13,6 +15,7 @@ mod tile;
 mod weigh;
 
 pub use cache::write_kv;
+pub use q8::{Part, Q8Page};
 pub use rotate::{rotate_keys, Rotation};
 
 use crate::dtype::DType;
@@ -46,7 +49,7 @@ pub struct AttentionShape {
     pub page_size: usize,
     /// Entries of a sequence in the page table.
     pub max_pages: usize,
-    /// F32 or F16.
+    /// F32, F16 or Q8_0.
     pub kv_dtype: DType,
 }
 
@@ -75,13 +78,28 @@ impl AttentionShape {
     /// Scratch of a call, in bytes, 16-byte aligned; one for each thread.
     pub fn scratch_bytes(&self) -> usize {
         let queries = self.queries().next_multiple_of(FOUR);
-        (queries * (2 * self.head_dim + LANES) + FOUR * TILE_KEYS + 2 * TILE_KEYS * self.head_dim)
+        (queries * (2 * self.head_dim + LANES + 1)
+            + FOUR * TILE_KEYS
+            + 2 * TILE_KEYS * self.head_dim)
             * 4
     }
 
-    /// Bytes of an element of the cache.
+    /// Bytes of an element of an F32 or F16 cache.
     fn kv_bytes(&self) -> usize {
         self.kv_dtype.block().1
+    }
+
+    /// The layout of a Q8 cache, for one that is.
+    pub fn q8(&self) -> Option<Q8Page> {
+        (self.kv_dtype == DType::Q8_0).then(|| Q8Page::new(self.head_dim, self.page_size))
+    }
+
+    /// Bytes of the keys, or values, of a page for one KV head.
+    pub fn head_bytes(&self) -> usize {
+        match self.q8() {
+            Some(page) => page.bytes(),
+            None => self.page_size * self.head_dim * self.kv_bytes(),
+        }
     }
 
     /// First key that a row with `length` keys sees.
@@ -124,7 +142,10 @@ pub unsafe fn paged_attention(
             && shape.page_size.is_multiple_of(LANES)
             && shape.heads.is_multiple_of(shape.kv_heads)
     );
-    debug_assert!(matches!(shape.kv_dtype, DType::F32 | DType::F16));
+    debug_assert!(matches!(
+        shape.kv_dtype,
+        DType::F32 | DType::F16 | DType::Q8_0
+    ));
     let mut row = rows.start;
     while row < rows.end {
         // SAFETY: the caller's.

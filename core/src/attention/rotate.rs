@@ -1,6 +1,6 @@
 //! Turning keys that are in the cache: what moves tokens to other positions.
 
-use super::AttentionShape;
+use super::{AttentionShape, Part, Q8Page};
 use crate::dtype::DType;
 use crate::simd::{narrow_f16, Vector, WidenF16, LANES, V};
 
@@ -16,13 +16,18 @@ pub struct Rotation {
 /// Turns all keys of a page, for one KV head. `table` has the cosines of the pairs, then their sines.
 ///
 /// # Safety
-/// `keys` must point to the head's `[head_dim, page_size]` of F32 or F16, and `table` to two values a pair.
+/// `keys` must point to what a page has of the head, `table` to two values a pair, and `scratch` to `head_dim` F32.
 pub unsafe fn rotate_keys(
     keys: *mut u8,
     table: *const f32,
     shape: &AttentionShape,
     rotation: Rotation,
+    scratch: *mut f32,
 ) {
+    if let Some(page) = shape.q8() {
+        // SAFETY: the caller's.
+        return unsafe { turn_quants(keys, table, page, shape, rotation, scratch) };
+    }
     let Rotation { pairs, interleaved } = rotation;
     let line = shape.page_size * shape.kv_bytes();
     let (step, far) = if interleaved { (2, 1) } else { (1, pairs) };
@@ -69,6 +74,37 @@ unsafe fn turn_halves(first: *mut u16, second: *mut u16, cos: f32, sin: f32, cou
             let (a, b) = turn(a, b, cos, sin);
             first.add(i).cast::<[u16; LANES]>().write(narrow(a));
             second.add(i).cast::<[u16; LANES]>().write(narrow(b));
+        }
+    }
+}
+
+/// As F32 and rounded again: a scale may change with the angle.
+unsafe fn turn_quants(
+    keys: *mut u8,
+    table: *const f32,
+    page: Q8Page,
+    shape: &AttentionShape,
+    rotation: Rotation,
+    scratch: *mut f32,
+) {
+    let Rotation { pairs, interleaved } = rotation;
+    let (step, far) = if interleaved { (2, 1) } else { (1, pairs) };
+    for token in 0..shape.page_size {
+        // SAFETY: the caller's; `2 * pairs` is at most `head_dim`.
+        unsafe {
+            for channel in 0..shape.head_dim {
+                let x = page.get(keys, Part::Keys, token, channel);
+                scratch.add(channel).write(x);
+            }
+            for pair in 0..pairs {
+                let (cos, sin) = (*table.add(pair), *table.add(pairs + pair));
+                let first = scratch.add(pair * step);
+                let second = first.add(far);
+                let (a, b) = (*first, *second);
+                first.write(a * cos - b * sin);
+                second.write(b * cos + a * sin);
+            }
+            page.set(keys, Part::Keys, token, scratch, shape.head_dim);
         }
     }
 }

@@ -180,7 +180,7 @@ impl<'a> Compiler<'a> {
 
     /// Forgets prepared activations whose source is written to.
     fn overwritten(&mut self, tensor: &Tensor) {
-        let end = tensor.address + tensor.shape.elements() * tensor.dtype.block().1;
+        let end = tensor.address + tensor.dtype.row_bytes(tensor.shape.elements());
         for prepared in &mut self.prepared {
             if prepared.is_some_and(|p| p.address < end && tensor.address < p.address + p.bytes) {
                 *prepared = None;

@@ -11,7 +11,7 @@ use crate::program::{Counts, Lead};
 use crate::simd::LANES;
 use std::ops::Range;
 
-/// What two caches `[pages, kv_heads, page_size, head_dim]` have in common.
+/// What two caches `[pages, kv_heads, page_size, head_dim]` have in common. Those of Q8 have whole blocks of channels.
 pub(super) struct Caches {
     pub(super) pages: usize,
     pub(super) shape: AttentionShape,
@@ -28,8 +28,12 @@ pub(super) fn caches(operands: &Operands, keys: &Tensor, values: &Tensor) -> Res
         "the caches of keys and values must have one dtype and shape",
     )?;
     operands.check(
-        matches!(keys.dtype, DType::F32 | DType::F16),
-        "a cache must be F32 or F16",
+        matches!(keys.dtype, DType::F32 | DType::F16 | DType::Q8_0),
+        "a cache must be F32, F16 or Q8_0",
+    )?;
+    operands.check(
+        head_dim % keys.dtype.block().0 == 0,
+        "a row of a cache must be whole blocks",
     )?;
     operands.check(
         page_size % LANES == 0,
@@ -55,6 +59,19 @@ pub(super) fn caches(operands: &Operands, keys: &Tensor, values: &Tensor) -> Res
     Ok(Caches { pages, shape })
 }
 
+impl Caches {
+    /// The same for heads of this width, which a Q8 cache rounds up.
+    fn with_head_dim(mut self, operands: &Operands, head_dim: usize) -> Result<Caches, Error> {
+        let block = self.shape.kv_dtype.block().0;
+        operands.check(
+            head_dim > 0 && head_dim.next_multiple_of(block) == self.shape.head_dim,
+            "widths of rows and caches do not fit",
+        )?;
+        self.shape.head_dim = head_dim;
+        Ok(self)
+    }
+}
+
 struct WriteKv {
     k: *const f32,
     v: *const f32,
@@ -70,7 +87,9 @@ pub fn compile_write(compiler: &mut Compiler, operands: Operands) -> Result<(), 
     let (k, v, slots) = (operands.f32(0)?, operands.f32(1)?, operands.i32(2)?);
     let (key_cache, value_cache) = (operands.any(3)?, operands.any(4)?);
     let caches = caches(&operands, key_cache, value_cache)?;
-    let width = caches.shape.kv_heads * caches.shape.head_dim;
+    let head_dim = k.shape.last() / caches.shape.kv_heads;
+    let caches = caches.with_head_dim(&operands, head_dim)?;
+    let width = caches.shape.kv_heads * head_dim;
     let rows = Extent::all(&slots.shape);
     let fits = |x: &Tensor| {
         x.shape.dims.len() == 2 && x.shape.dims[1] == width && Extent::rows(&x.shape) == rows
@@ -168,7 +187,8 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
         operands.attrs.count()?,
     );
     let (q, key_cache, value_cache) = (operands.f32(0)?, operands.any(1)?, operands.any(2)?);
-    let Caches { pages, shape } = caches(&operands, key_cache, value_cache)?;
+    let caches = caches(&operands, key_cache, value_cache)?;
+    let Caches { pages, shape } = caches.with_head_dim(&operands, q.shape.last() / heads.max(1))?;
     let (lengths, sequences, page_table) = (operands.i32(3)?, operands.i32(4)?, operands.i32(5)?);
     operands.check(
         page_table.shape.dims.len() == 2,

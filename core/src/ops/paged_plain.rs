@@ -3,7 +3,7 @@
 
 use super::paged::Lookup;
 use super::{Operands, Region, Step};
-use crate::attention::AttentionShape;
+use crate::attention::{AttentionShape, Part};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::program::{Counts, Lead};
@@ -104,7 +104,7 @@ impl PlainAttention {
             let line = *self.lookup.sequences.add(row) as usize * shape.max_pages;
             let page_of = |page: usize| {
                 let page = *self.lookup.page_table.add(line + page) as usize;
-                (page * shape.kv_heads + kv_head) * page_size * dim
+                (page * shape.kv_heads + kv_head) * shape.head_bytes()
             };
             let (scores, wide) = (scratch, scratch.add(shape.max_pages * page_size));
             let at = (row * shape.heads + head) * dim;
@@ -125,13 +125,13 @@ impl PlainAttention {
             };
             let total = self.weigh(scores, first..length, head, position);
             let factor = V::splat(if total == 0.0 { 0.0 } else { 1.0 / total });
-            let value_of = |key: usize| page_of(key / page_size) + key % page_size * dim;
             let out = self.output.add(at);
             for block in (0..dim).step_by(BLOCK) {
                 let (out, width) = (out.add(block), BLOCK.min(dim - block));
                 let mut sums = [V::zero(); SUMS];
                 for key in first..length {
-                    let values = self.line(self.value_cache, value_of(key) + block, width, wide);
+                    let page = page_of(key / page_size);
+                    let values = self.value(page, key % page_size, block, width, wide);
                     let weight = V::splat(*scores.add(key));
                     add_products(values, weight, width, &mut sums);
                 }
@@ -156,7 +156,7 @@ impl PlainAttention {
         scores: *mut f32,
         wide: *mut f32,
     ) {
-        let (dim, page_size) = (self.shape.head_dim, self.shape.page_size);
+        let dim = self.shape.head_dim;
         for block in (0..count).step_by(BLOCK) {
             // A page has a multiple of 4 keys, so whole vectors of them are there.
             let width = BLOCK.min((count - block).next_multiple_of(LANES));
@@ -164,7 +164,7 @@ impl PlainAttention {
             // SAFETY: the caller's.
             unsafe {
                 for d in 0..dim {
-                    let keys = self.line(self.key_cache, page + d * page_size + block, width, wide);
+                    let keys = self.keys(page, d, block, width, wide);
                     let q = V::splat(*q.add(d) * self.shape.scale);
                     add_products(keys, q, width, &mut sums);
                 }
@@ -175,14 +175,60 @@ impl PlainAttention {
         }
     }
 
-    /// Elements of a cache as F32, where they stand or widened to `wide`.
-    unsafe fn line(&self, cache: *const u8, at: usize, count: usize, wide: *mut f32) -> *const f32 {
+    /// Channel `d` of `count` keys of a page as F32, where they stand or widened to `wide`.
+    unsafe fn keys(
+        &self,
+        page: usize,
+        d: usize,
+        first: usize,
+        count: usize,
+        wide: *mut f32,
+    ) -> *const f32 {
+        // SAFETY: the caller's.
+        unsafe {
+            let keys = self.key_cache.add(page);
+            let Some(q8) = self.shape.q8() else {
+                return self.line(keys, d * self.shape.page_size + first, count, wide);
+            };
+            for i in 0..count {
+                let key = q8.get(keys, Part::Keys, first + i, d);
+                wide.add(i).write(key);
+            }
+        }
+        wide
+    }
+
+    /// `count` channels of a value of a page, as [`PlainAttention::keys`].
+    unsafe fn value(
+        &self,
+        page: usize,
+        place: usize,
+        first: usize,
+        count: usize,
+        wide: *mut f32,
+    ) -> *const f32 {
+        // SAFETY: the caller's.
+        unsafe {
+            let values = self.value_cache.add(page);
+            let Some(q8) = self.shape.q8() else {
+                return self.line(values, place * self.shape.head_dim + first, count, wide);
+            };
+            for i in 0..count {
+                let value = q8.get(values, Part::Values, place, first + i);
+                wide.add(i).write(value);
+            }
+        }
+        wide
+    }
+
+    /// Elements of F32 or F16 as F32, where they stand or widened to `wide`.
+    unsafe fn line(&self, head: *const u8, at: usize, count: usize, wide: *mut f32) -> *const f32 {
         // SAFETY: the caller's.
         unsafe {
             if self.shape.kv_dtype == DType::F32 {
-                return cache.cast::<f32>().add(at);
+                return head.cast::<f32>().add(at);
             }
-            let half = cache.cast::<u16>().add(at);
+            let half = head.cast::<u16>().add(at);
             for i in 0..count {
                 wide.add(i).write(f16_to_f32(*half.add(i)));
             }

@@ -101,22 +101,22 @@ impl Region for RopeShift {
 
     fn unit_work(&self, _counts: &Counts) -> f32 {
         let shape = &self.caches.shape;
-        let slow = if shape.kv_dtype == DType::F16 {
-            2.0
-        } else {
-            0.5
+        let slow = match shape.kv_dtype {
+            DType::F32 => 0.5,
+            DType::F16 => 2.0,
+            _ => 20.0,
         };
         (2 * self.rotation.pairs * shape.page_size) as f32 * slow
     }
 
-    unsafe fn run(
-        &self,
-        _step: &Step,
-        units: Range<usize>,
-        _scratch: *mut u8,
-    ) -> Result<(), Error> {
+    /// A key as F32.
+    fn scratch_bytes(&self) -> usize {
+        self.caches.shape.head_dim * 4
+    }
+
+    unsafe fn run(&self, _step: &Step, units: Range<usize>, scratch: *mut u8) -> Result<(), Error> {
         let shape = &self.caches.shape;
-        let head_bytes = shape.page_size * shape.head_dim * shape.kv_dtype.block().1;
+        let head_bytes = shape.head_bytes();
         for unit in units {
             let (row, head) = (unit / shape.kv_heads, unit % shape.kv_heads);
             // SAFETY: the caller's; the pages were checked before.
@@ -131,6 +131,7 @@ impl Region for RopeShift {
                     self.table.add(row * 2 * self.rotation.pairs),
                     shape,
                     self.rotation,
+                    scratch.cast(),
                 );
             }
         }

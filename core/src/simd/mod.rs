@@ -55,6 +55,10 @@ pub trait Vector: Copy {
     /// # Safety
     /// 8 bytes must be readable at `p`.
     unsafe fn load_i16x4(p: *const u8) -> Self;
+    /// Eight i8 widened to eight i16.
+    /// # Safety
+    /// 8 bytes must be readable at `p`.
+    unsafe fn load_i8x8(p: *const u8) -> Self;
     /// # Safety
     /// 16 bytes must be writable at `p`.
     unsafe fn store(self, p: *mut u8);

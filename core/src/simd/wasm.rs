@@ -57,6 +57,11 @@ impl Vector for V {
         V(unsafe { i32x4_load_extend_i16x4(p.cast()) })
     }
     #[inline(always)]
+    unsafe fn load_i8x8(p: *const u8) -> V {
+        // SAFETY: the caller's.
+        V(unsafe { i16x8_load_extend_i8x8(p.cast()) })
+    }
+    #[inline(always)]
     unsafe fn store(self, p: *mut u8) {
         // SAFETY: the caller's.
         unsafe { v128_store(p.cast(), self.0) }

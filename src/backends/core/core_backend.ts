@@ -32,15 +32,18 @@ const DENSE: readonly DType[] = ["f32", "i32"];
 /** Dtypes of packed weights. */
 const WEIGHTS: readonly DType[] = DTYPE_NAMES;
 
+/** Dtypes of a KV cache beyond F32. */
+const CACHES: readonly DType[] = ["f16", "q8_0"];
+
 /** What ops take beyond dense F32 and I32. */
 const MORE_DTYPES: Partial<Record<OpName, readonly DType[]>> = {
   linear: WEIGHTS,
   linearGroup: WEIGHTS,
   matmulExperts: WEIGHTS,
   embed: WEIGHTS,
-  writeKv: ["f16"],
-  pagedAttention: ["f16"],
-  ropeShift: ["f16"],
+  writeKv: CACHES,
+  pagedAttention: CACHES,
+  ropeShift: CACHES,
 };
 
 /** What makes a backend out of a loaded core. */

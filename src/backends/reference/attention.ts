@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { f16ToF32 } from "../../tensor/float16.ts";
 import type { HostTensor } from "./host_tensor.ts";
 import type { Kernel } from "./kernel.ts";
 import { checkIndex } from "./rows.ts";
@@ -68,18 +67,6 @@ function relativeBias(table: HostTensor, head: number, distance: number): number
   return table.f32[(Math.min(Math.max(distance, -farthest), farthest) + farthest) * heads + head];
 }
 
-/** Reads vectors of a cache by element offset, widening F16. */
-function vectorReader(cache: HostTensor): (offset: number) => Float32Array {
-  const { width } = cache;
-  if (cache.dtype === "f32") {
-    const all = cache.f32;
-    return (offset) => all.subarray(offset, offset + width);
-  }
-  const bits = cache.f16;
-  const out = new Float32Array(width);
-  return (offset) => f16ToF32(bits.subarray(offset, offset + width), out);
-}
-
 /** Reads a mask or bias over the scores [B, heads, T, S], of which the first three dimensions may be 1. */
 function scoreReader(
   scores: HostTensor | undefined,
@@ -102,7 +89,7 @@ export const attention: Kernel = (call) => {
   const [batches, heads, queries, headDim] = q.shape;
   const [, kvHeads, keys] = k.shape;
   const [from, out] = [q.f32, call.output().f32];
-  const [keyAt, valueAt] = [vectorReader(k), vectorReader(v)];
+  const [keyAt, valueAt] = [k.rowReader(), v.rowReader()];
   for (let b = 0; b < batches; b++) {
     for (let h = 0; h < heads; h++) {
       const kvHead = b * kvHeads + Math.floor((h * kvHeads) / heads);
@@ -119,8 +106,8 @@ export const attention: Kernel = (call) => {
               mask?.(b, h, t, j) !== 0 && bias?.(b, h, t, j) !== -Infinity
             ),
             ...(bias ? { bias: (j: number) => bias(b, h, t, j) } : {}),
-            key: (j) => keyAt((kvHead * keys + j) * k.width),
-            value: (j) => valueAt((kvHead * keys + j) * v.width),
+            key: (j) => keyAt(kvHead * keys + j),
+            value: (j) => valueAt(kvHead * keys + j),
           },
           scoring,
           out.subarray(row * v.width, (row + 1) * v.width),
@@ -138,10 +125,12 @@ export const pagedAttention: Kernel = (call) => {
   const [bias, positions] = [call.optional(7), call.optional(8)?.i32];
   const [heads, window] = [call.number("heads"), call.number("window")];
   const scoring = { scale: call.number("scale"), softcap: call.number("softcap") };
-  const [pages, kvHeads, pageSize, headDim] = keyCache.shape;
+  const [pages, kvHeads, pageSize] = keyCache.shape;
+  // A cache of blocks is wider than its heads.
+  const [headDim, valueDim] = [q.width / heads, call.output().width / heads];
   const [lines, maxPages] = table.shape;
   const [from, out, pageTable] = [q.f32, call.output().f32, table.i32];
-  const [keyAt, valueAt] = [vectorReader(keyCache), vectorReader(valueCache)];
+  const [keyAt, valueAt] = [keyCache.rowReader(), valueCache.rowReader()];
   for (let t = 0; t < lengths.length; t++) {
     const line = checkIndex("pagedAttention: the sequence", sequences[t], lines);
     checkIndex("pagedAttention: the length", lengths[t], maxPages * pageSize + 1);
@@ -162,11 +151,11 @@ export const pagedAttention: Kernel = (call) => {
           slope: slopes ? slopes[h] : 0,
           ...(bias ? { bias: (j: number) => relativeBias(bias, h, j - position) } : {}),
           visible: windowed(lengths[t], lengths[t] - 1, window),
-          key: (j) => keyAt(vectorOf(j) * headDim),
-          value: (j) => valueAt(vectorOf(j) * valueCache.width),
+          key: (j) => keyAt(vectorOf(j)),
+          value: (j) => valueAt(vectorOf(j)),
         },
         scoring,
-        out.subarray(row * valueCache.width, (row + 1) * valueCache.width),
+        out.subarray(row * valueDim, (row + 1) * valueDim),
       );
     }
   }

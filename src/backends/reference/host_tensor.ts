@@ -4,9 +4,9 @@
  * @module
  */
 import { DTypeError } from "../../errors.ts";
-import { byteLength, type DType } from "../../tensor/dtype.ts";
+import { byteLength, type DType, wholeBlocks } from "../../tensor/dtype.ts";
 import { elementCount } from "../../tensor/shape.ts";
-import { dequantize } from "../../tensor/quantize.ts";
+import { dequantize, quantize } from "../../tensor/quantize.ts";
 
 /** Bytes with a dtype and a shape. */
 export class HostTensor {
@@ -66,6 +66,17 @@ export class HostTensor {
     const bytes = byteLength(this.dtype, width);
     const out = new Float32Array(width);
     return (row) => dequantize(this.dtype, this.#bytes.subarray(row * bytes, (row + 1) * bytes), out);
+  }
+
+  /** A writer of the start of a row, in this dtype; what is behind it in its last block becomes zero. */
+  rowWriter(): (row: number, values: Float32Array) => void {
+    const { dtype, width } = this;
+    const bytes = byteLength(dtype, width);
+    return (row, values) => {
+      const blocks = new Float32Array(wholeBlocks(dtype, values.length));
+      blocks.set(values);
+      this.#bytes.set(quantize(dtype, blocks), row * bytes);
+    };
   }
 
   #expect(dtype: DType): void {

@@ -1,5 +1,7 @@
 /** Cases of attention: dense, and over a paged cache. @module */
 import type { Attrs } from "../../../src/program/program.ts";
+import type { CacheDType } from "../../../src/nn/decoder.ts";
+import { wholeBlocks } from "../../../src/tensor/dtype.ts";
 import { normal, permutation } from "../../support/random.ts";
 import type { OpCase } from "../case.ts";
 
@@ -9,7 +11,7 @@ interface PagedOptions {
   kvHeads: number;
   headDim: number;
   pageSize?: number;
-  kv?: "f32" | "f16";
+  kv?: CacheDType;
   /** Keys that each row sees. */
   lengths?: readonly number[];
   /** Line of the page table that each row reads. */
@@ -34,7 +36,7 @@ function paged(name: string, options: PagedOptions): OpCase {
   const { lengths = LENGTHS, sequences = SEQUENCES, farthest, positions } = options;
   const maxPages = Math.ceil(Math.max(...lengths) / pageSize) + 1;
   const pages = 3 * maxPages + 1;
-  const cacheShape = [pages, kvHeads, pageSize, headDim];
+  const cacheShape = [pages, kvHeads, pageSize, wholeBlocks(kv, headDim)];
   const pageTable = permutation(pages, 4).subarray(0, 3 * maxPages);
   const longest = [0, 1, 2].map((line) => Math.max(0, ...lengths.filter((_, i) => sequences[i] === line)));
   const slots = longest.flatMap((length, line) =>
@@ -76,8 +78,15 @@ function paged(name: string, options: PagedOptions): OpCase {
       ...(farthest === undefined ? {} : { bias: normal((2 * farthest + 1) * heads, 9) }),
       ...(positions ? { positions: Int32Array.from(positions) } : {}),
     },
+    ...(kv === "q8_0" ? { tolerance: Q8_TOLERANCE } : {}),
   };
 }
+
+/**
+ * Backends may round the queries that meet a Q8 cache, and the weights of its values, to 16 bits: by 2^-16 of a query of
+ * at most 4, which moves a score of 64 products, divided by 8, by 4e-5 in the mean.
+ */
+const Q8_TOLERANCE = 2e-4;
 
 const grouped = { heads: 6, kvHeads: 2, headDim: 16 };
 
@@ -92,6 +101,32 @@ const pagedCases = [
   paged("heads of 128", { heads: 2, kvHeads: 1, headDim: 128 }),
   paged("F16 cache", { ...grouped, kv: "f16" }),
   paged("F16 cache, heads of 64", { heads: 9, kvHeads: 3, headDim: 64, kv: "f16" }),
+  paged("Q8 cache", { ...grouped, kv: "q8_0" }),
+  paged("Q8 cache, heads of 64, pages of 32", {
+    heads: 9,
+    kvHeads: 3,
+    headDim: 64,
+    pageSize: 32,
+    kv: "q8_0",
+  }),
+  paged("Q8 cache, heads of 80, pages of 64", {
+    heads: 2,
+    kvHeads: 2,
+    headDim: 80,
+    pageSize: 64,
+    kv: "q8_0",
+  }),
+  paged("Q8 cache, 8 heads of 128, window, softcap", {
+    heads: 8,
+    kvHeads: 1,
+    headDim: 128,
+    kv: "q8_0",
+    attrs: { window: 9, softcap: 5 },
+  }),
+  paged("Q8 cache, heads of 10, slopes", { heads: 4, kvHeads: 2, headDim: 10, kv: "q8_0", slopes: true }),
+  paged("Q8 cache, 700 keys", { ...grouped, kv: "q8_0", lengths: [700, 512, 513], sequences: [1, 0, 2] }),
+  paged("relative bias, Q8 cache", { ...grouped, kv: "q8_0", farthest: 8 }),
+  paged("Q8 cache, a row without keys", { ...grouped, kv: "q8_0", lengths: [3, 0, 5], sequences: [0, 1, 2] }),
   paged("pages of 4", { ...grouped, pageSize: 4 }),
   paged("pages of 32", { ...grouped, pageSize: 32 }),
   paged("window 1", { ...grouped, attrs: { window: 1 } }),
@@ -149,7 +184,7 @@ const pagedCases = [
  * Five rows written to their slots, one of them nowhere. Queries with a window of one key give back the values as they
  * stand in the cache, to the bit; a place that nobody wrote to is zero.
  */
-function writeKv(kv: "f32" | "f16", kvHeads: number, headDim: number): OpCase {
+function writeKv(kv: CacheDType, kvHeads: number, headDim: number): OpCase {
   const [pageSize, pages, maxPages, width] = [8, 4, 2, kvHeads * headDim];
   const slots = [25, 1, 9, -1, 8];
   return {
@@ -157,7 +192,7 @@ function writeKv(kv: "f32" | "f16", kvHeads: number, headDim: number): OpCase {
     capacity: { rows: 7, outputs: maxPages * pageSize },
     counts: { rows: slots.length, outputs: maxPages * pageSize },
     record(g) {
-      const shape = [pages, kvHeads, pageSize, headDim];
+      const shape = [pages, kvHeads, pageSize, wholeBlocks(kv, headDim)];
       const [keys, values] = ["keys", "values"].map((name) => g.state(name, kv, shape));
       const [k, v] = ["k", "v"].map((name) => g.input(name, "f32", ["rows", width]));
       g.record("writeKv", [k, v, g.step("slots", "i32", ["rows"]), keys, values]);
@@ -179,11 +214,20 @@ function writeKv(kv: "f32" | "f16", kvHeads: number, headDim: number): OpCase {
       lengths: Int32Array.from({ length: maxPages * pageSize }, (_, i) => i + 1),
       pageTable: Int32Array.of(3, 1),
     },
-    tolerance: 0,
+    // The one weight, 1, stands for itself in 16 bits but for a factor's rounding.
+    tolerance: kv === "q8_0" ? 1e-6 : 0,
   };
 }
 
-const writeCases = [writeKv("f32", 1, 4), writeKv("f32", 3, 16), writeKv("f16", 2, 8), writeKv("f16", 3, 64)];
+const writeCases = [
+  writeKv("f32", 1, 4),
+  writeKv("f32", 3, 16),
+  writeKv("f16", 2, 8),
+  writeKv("f16", 3, 64),
+  writeKv("q8_0", 2, 64),
+  writeKv("q8_0", 3, 20),
+  writeKv("q8_0", 1, 7),
+];
 
 /** What a dense case varies. */
 interface DenseOptions {

@@ -1,6 +1,7 @@
 /** A whole decoder layer and head: what fusion, the arena and the order of ops must get right together. @module */
 import type { Recorder } from "../../../src/program/recorder.ts";
-import type { DType } from "../../../src/tensor/dtype.ts";
+import type { CacheDType } from "../../../src/nn/decoder.ts";
+import { type DType, wholeBlocks } from "../../../src/tensor/dtype.ts";
 import { normal, packed } from "../../support/random.ts";
 import type { Filling, Fillings } from "../../support/rig.ts";
 import type { OpCase } from "../case.ts";
@@ -11,7 +12,7 @@ export const LAYER = { width: 64, heads: 4, kvHeads: 2, headDim: 16, hidden: 96,
 const PAGES = { pages: 7, pageSize: 16, maxPages: 3, sequences: 2 } as const;
 
 /** Records two decoder layers and a head; `layers` weights of one dtype. */
-export function recordLayers(g: Recorder, dtype: DType, kv: "f32" | "f16", layers = 2): void {
+export function recordLayers(g: Recorder, dtype: DType, kv: CacheDType, layers = 2): void {
   const { width, heads, kvHeads, headDim, hidden, vocabulary } = LAYER;
   const [positions, slots] = [g.step("positions", "i32", ["rows"]), g.step("slots", "i32", ["rows"])];
   const [lengths, sequences] = [g.step("lengths", "i32", ["rows"]), g.step("sequences", "i32", ["rows"])];
@@ -22,7 +23,7 @@ export function recordLayers(g: Recorder, dtype: DType, kv: "f32" | "f16", layer
   for (let layer = 0; layer < layers; layer++) {
     const weight = (name: string, out: number, inner: number) =>
       g.weight(`${layer}.${name}`, dtype, [out, inner]);
-    const cacheShape = [PAGES.pages, kvHeads, PAGES.pageSize, headDim];
+    const cacheShape = [PAGES.pages, kvHeads, PAGES.pageSize, wholeBlocks(kv, headDim)];
     const [keys, values] = [
       g.state(`${layer}.keys`, kv, cacheShape),
       g.state(`${layer}.values`, kv, cacheShape),
@@ -110,7 +111,7 @@ export const LAYER_ROWS: readonly LayerRow[] = Array.from({ length: 33 }, (_, i)
   position: i % 3 === 0 ? i / 3 : i - 1 - Math.floor(i / 3),
 }));
 
-function layers(dtype: DType, kv: "f32" | "f16", tolerance?: number): OpCase {
+function layers(dtype: DType, kv: CacheDType, tolerance?: number): OpCase {
   return {
     name: `layers ${dtype}, ${kv} cache`,
     capacity: { rows: 40, outputs: 4 },

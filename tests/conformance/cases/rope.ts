@@ -1,4 +1,6 @@
 /** Cases of rotary position embedding. @module */
+import type { CacheDType } from "../../../src/nn/decoder.ts";
+import { wholeBlocks } from "../../../src/tensor/dtype.ts";
 import { normal } from "../../support/random.ts";
 import type { OpCase } from "../case.ts";
 
@@ -47,7 +49,7 @@ interface ShiftOptions {
   pageSize?: number;
   rotary: number;
   interleaved?: boolean;
-  kv?: "f32" | "f16";
+  kv?: CacheDType;
 }
 
 /**
@@ -65,7 +67,7 @@ function shift(
     capacity: { rows: keys + 3, outputs: 5 },
     counts: { rows: keys, outputs: 5 },
     record(g) {
-      const shape = [5, kvHeads, pageSize, headDim];
+      const shape = [5, kvHeads, pageSize, wholeBlocks(kv, headDim)];
       const [keyCache, valueCache] = ["keys", "values"].map((name) => g.state(name, kv, shape));
       const [k, v] = ["k", "v"].map((name) => g.input(name, "f32", ["rows", width]));
       g.record("writeKv", [k, v, g.step("slots", "i32", ["rows"]), keyCache, valueCache]);
@@ -93,8 +95,8 @@ function shift(
       lengths: Int32Array.of(keys, 1, pageSize + 1, 2 * pageSize, keys - 1),
       pageTable,
     },
-    // The last place of F16 may be rounded otherwise.
-    ...(kv === "f16" ? { tolerance: 2e-3 } : {}),
+    // The last place may be rounded otherwise: 2^-11 of a number in F16, and 1/127 of the greatest of its block in Q8.
+    tolerance: { f32: undefined, f16: 2e-3, q8_0: 1e-2 }[kv],
   };
 }
 
@@ -105,6 +107,8 @@ const shiftCases = [
     shift({ rotary: 32, headDim: 80, kvHeads: 1, pageSize: 32, interleaved }),
     shift({ rotary: 64, headDim: 64, kvHeads: 3, kv: "f16", pageSize: 32, interleaved }),
     shift({ rotary: 4, headDim: 8, kv: "f16", interleaved }),
+    shift({ rotary: 64, headDim: 64, kvHeads: 3, kv: "q8_0", pageSize: 32, interleaved }),
+    shift({ rotary: 20, headDim: 40, kv: "q8_0", interleaved }),
   ]),
   shift({ rotary: 2, headDim: 4, pageSize: 4 }),
 ];

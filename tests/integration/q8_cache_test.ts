@@ -1,0 +1,145 @@
+/** The KV cache in Q8: what it takes, what it changes, and all that handles pages. @module */
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { InvalidArgumentError, load, type LoadOptions, type Model, SessionMismatchError } from "../../mod.ts";
+import { UnsupportedOpError } from "../../src/errors.ts";
+import { createWasmBackend } from "../../src/backends/wasm/mod.ts";
+import { loadOn } from "../../src/load.ts";
+import { pageBytes } from "../../src/generate/pages.ts";
+import { BACKEND_SOURCES, testOnBackends } from "../support/backends.ts";
+import { runJson } from "../support/run_cli.ts";
+import { sharedUrl, testWithShared } from "../support/shared.ts";
+
+const SMOLLM2 = "models/smollm2-135m-instruct-q4_1.gguf";
+const TEXT_IDS = "goldens/smollm2/text_ids.json";
+const CHAT = {
+  template: "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant: ",
+  maxTokens: 16,
+  temperature: 0,
+  ignoreEos: true,
+};
+const PROMPT = Array.from({ length: 90 }, (_, i) => (i * 7919 + 17) % 500);
+
+function loadQ8(options: LoadOptions = {}): Promise<Model> {
+  return load(undefined, { backend: "wasm", kv: "q8", ...options });
+}
+
+Deno.test("a page in Q8 has 34 bytes for every 32 numbers of a head, or for what is left of them", async () => {
+  await using model = await load();
+  const bytes = (kvHeads: number, headDim: number): number =>
+    pageBytes({ ...model.config, kvHeads, headDim }, "q8_0");
+  assertEquals([bytes(3, 64), bytes(2, 80), bytes(1, 20)], [32 * 3 * 68, 32 * 2 * 102, 32 * 34]);
+});
+
+Deno.test("--kv q8: inspect plans what run takes", async () => {
+  const flags = ["--kv", "q8", "--context", "256"];
+  const [plan, result, f16] = await Promise.all([
+    runJson(["inspect", ...flags]),
+    runJson(["Once", ...flags, "--max-tokens", "2"]),
+    runJson(["inspect", "--kv", "f16", "--context", "256"]),
+  ]);
+  assert(result.memory.kv % plan.memory.kv === 0);
+  assert(plan.memory.kv < f16.memory.kv);
+});
+
+Deno.test("a type of cache that there is not is refused", async () => {
+  await assertRejects(() => load(undefined, { kv: "q4" as "q8" }), InvalidArgumentError, '"q8", not q4');
+});
+
+await testOnBackends("a Q8 cache, or a typed error", async (backend) => {
+  const loading = loadOn(() => Promise.resolve({ backend, report: [] }), undefined, { kv: "q8" });
+  if (!backend.supports("pagedAttention", ["f32", "q8_0", "q8_0", "i32", "i32", "i32"])) {
+    await assertRejects(() => loading, UnsupportedOpError, "q8_0");
+    return;
+  }
+  await using model = await loading;
+  await using exact = await load(undefined, { backend: "reference", kv: "f32" });
+  const [rounded, expected] = [await model.logits(PROMPT), await exact.logits(PROMPT)];
+  const power = (x: Float32Array): number => x.reduce((sum, value) => sum + value * value, 0);
+  // Quants are off by 1/254 of the greatest of their block at most.
+  assert(power(rounded.map((x, i) => x - expected[i])) < 1e-3 * power(expected));
+});
+
+await testOnBackends("a Q8 session goes on as it was, and the context moves", async (backend, _t, label) => {
+  const options = { kv: "q8", contextLength: 512 } as const;
+  await using model = await loadOn(() => Promise.resolve({ backend, report: [] }), undefined, options);
+  const chat = model.chat(CHAT);
+  await chat.send("Once upon a time there was a little dog who lived in a big house. ".repeat(3)).text();
+  const session = await chat.save();
+  const source = BACKEND_SOURCES.find((candidate) => candidate.label === label);
+  assert(source);
+  const other = await source.create();
+  await using same = await loadOn(() => Promise.resolve({ backend: other, report: [] }), undefined, options);
+  const restored = await same.restoreChat(session, CHAT);
+  assert(same.usage.keptPages > 0);
+  assertEquals(await restored.save(), session);
+  assertEquals(await restored.send("And then?").text(), await chat.send("And then?").text());
+  for (const contextFull of ["slide", "shift"] as const) {
+    const long = { maxTokens: 600, temperature: 0, ignoreEos: true, contextFull } as const;
+    assertEquals((await model.generate(PROMPT, long).stats()).ids.length, 600);
+  }
+  assertEquals(model.usage.heldPages, 0);
+}, (name) => name === "wasm" || name === "native");
+
+Deno.test("a session in Q8 is refused by a cache of another type, and the other way round", async () => {
+  await using quantized = await loadQ8();
+  await using half = await load(undefined, { backend: "wasm", kv: "f16" });
+  for (const [from, to] of [[quantized, half], [half, quantized]]) {
+    const chat = from.chat(CHAT);
+    await chat.send("Once upon a time there was a little dog.").text();
+    const session = await chat.save();
+    await assertRejects(
+      () => to.restoreChat(session, CHAT),
+      SessionMismatchError,
+      "another type of KV cache",
+    );
+  }
+});
+
+for (const build of ["simd", "relaxed"] as const) {
+  Deno.test(`the bits of a Q8 cache do not depend on threads or on who shares the step (wasm ${build})`, async () => {
+    const results = [];
+    for (const threads of [0, 1, 3]) {
+      const backend = await createWasmBackend({ build, threads, partWork: 0 });
+      await using model = await loadOn(() => Promise.resolve({ backend, report: [] }), undefined, {
+        kv: "q8",
+      });
+      const logits = await model.logits(PROMPT);
+      const asked = ["Once upon a time", "The dog", "A"].map((text) =>
+        model.generate(text, { maxTokens: 24, temperature: 0, ignoreEos: true })
+      );
+      const together = await Promise.all(asked.map((generation) => generation.text()));
+      const alone = await model.generate("The dog", { maxTokens: 24, temperature: 0, ignoreEos: true })
+        .text();
+      assertEquals(alone, together[1]);
+      results.push({ bits: new Uint8Array(logits.buffer), together });
+    }
+    for (const result of results.slice(1)) assertEquals(result, results[0]);
+  });
+}
+
+Deno.test("beams fork partly filled pages of a Q8 cache: their scores are those of their tokens", async () => {
+  await using model = await loadQ8();
+  const { beams } = await model.beamSearch(PROMPT, { beams: 3, maxTokens: 6 });
+  assertEquals(beams.length, 3);
+  for (const { ids, score } of beams) {
+    let sum = 0;
+    for (const [i, id] of ids.entries()) {
+      const logits = await model.logits([...PROMPT, ...ids.slice(0, i)]);
+      const most = logits.reduce((a, b) => Math.max(a, b));
+      sum += logits[id] - most - Math.log(logits.reduce((total, x) => total + Math.exp(x - most), 0));
+    }
+    assertAlmostEquals(score, sum / ids.length, 1e-4);
+  }
+  assertEquals(model.usage.heldPages, 0);
+});
+
+testWithShared("SmolLM2 in Q8 has the perplexity of F16 within 0.5 %", [SMOLLM2, TEXT_IDS], async () => {
+  const stored: number[] | { ids: number[] } = JSON.parse(await Deno.readTextFile(sharedUrl(TEXT_IDS)));
+  const ids = (Array.isArray(stored) ? stored : stored.ids).slice(0, 1024);
+  const score = async (kv: "f16" | "q8"): Promise<number> => {
+    await using model = await load(sharedUrl(SMOLLM2), { backend: "wasm", kv });
+    return (await model.score(ids)).perplexity;
+  };
+  const ratio = await score("q8") / await score("f16");
+  assert(Math.abs(ratio - 1) < 0.005, `the ratio is ${ratio}`);
+});
