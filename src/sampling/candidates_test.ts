@@ -1,9 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { normal } from "../../tests/support/random.ts";
 import { Candidates } from "./candidates.ts";
 import { expInto } from "./exp.ts";
 import { cutAt } from "./select.ts";
 import { likeliest, topK } from "./top_k.ts";
+import { topP } from "./top_p.ts";
 
 const keys = fc.array(fc.oneof(fc.float({ noNaN: true }), fc.integer({ min: -3, max: 3 })), {
   minLength: 1,
@@ -98,4 +100,56 @@ Deno.test("expInto is exp within 3e-14 down to -88, and 0 below", () => {
     else assertEquals(powers[i], 0);
   }
   assert(Math.abs(sum / exact - 1) < 1e-12);
+});
+
+Deno.test("of a row of many blocks, what is found at a glance is what a look at every token finds", () => {
+  const long = fc.record({
+    length: fc.integer({ min: 200, max: 3000 }),
+    seed: fc.nat(),
+    width: fc.constantFrom(0.5, 3, 8),
+    // Few distinct logits, so that ties are common.
+    rounded: fc.boolean(),
+    forbidden: fc.nat({ max: 900 }),
+  });
+  fc.assert(fc.property(
+    long,
+    fc.integer({ min: 1, max: 400 }),
+    fc.double({ min: 0.01, max: 0.99, noNaN: true }),
+    ({ length, seed, width, rounded, forbidden }, count, mass) => {
+      const row = normal(length, seed, width).map((logit) => rounded ? Math.round(logit) : logit);
+      row.fill(NaN, 100, Math.min(100 + forbidden, length - 1));
+      const load = () => new Candidates().load(row.slice());
+      const ids = (candidates: Candidates) =>
+        Array.from({ length: candidates.length }, (_, i) => candidates.id(i));
+      const { logits, max } = load();
+      const reached = load().reachedBy(count);
+      assert(logits.filter((logit) => logit >= reached).length >= Math.min(count, length));
+      assertEquals([...load().atLeast(reached)], [...logits.keys()].filter((id) => logits[id] >= reached));
+      const narrowed = load();
+      topK(narrowed, count);
+      assertEquals(ids(narrowed), kept(logits, cutAt(logits, length, max, count)));
+      const nucleus = load();
+      topP(nucleus, mass);
+      const { weights, total } = load();
+      assertEquals(ids(nucleus), kept(logits, cutAt(logits, length, max, mass * total, weights)));
+    },
+  ));
+});
+
+Deno.test("what is dropped is gone, and all others stay in order with their logits", () => {
+  const rows = fc.array(fc.float({ min: -9, max: 9, noNaN: true }), { minLength: 2, maxLength: 40 });
+  fc.assert(fc.property(rows, fc.nat(), fc.boolean(), (values, seed, narrowed) => {
+    const row = Float32Array.from(values);
+    const candidates = new Candidates().load(row.slice());
+    if (narrowed) topK(candidates, row.length - 1);
+    const before = Array.from({ length: candidates.length }, (_, i) => candidates.id(i));
+    const gone = Uint32Array.from(before.keys()).filter((i) => i > 0 && (seed >> (i % 30)) % 2 === 1);
+    const expected = before.filter((_, i) => !gone.includes(i));
+    const highest = Math.max(...expected.map((id) => row[id]));
+    candidates.drop(gone, highest);
+    assertEquals(Array.from({ length: candidates.length }, (_, i) => candidates.id(i)), expected);
+    expected.forEach((id, i) => assertEquals(candidates.logits[i], row[id]));
+    const exact = expected.map((id) => Math.exp(row[id] - highest));
+    exact.forEach((weight, i) => assert(Math.abs(candidates.weights[i] - weight) < 1e-12));
+  }));
 });

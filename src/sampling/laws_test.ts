@@ -134,9 +134,9 @@ Deno.test("XTC leaves one token above the threshold, the unlikeliest, and all be
   }));
 });
 
-Deno.test("XTC with a threshold of 0 keeps a token that is possible", () => {
+Deno.test("XTC with a threshold of 0 keeps a token that is possible, and what is impossible is no choice", () => {
   const logits = Float32Array.of(-Infinity, 2, 1, -Infinity);
-  assertEquals(left(logits, (candidates) => excludeTopChoices(candidates, 0)), [2]);
+  assertEquals(left(logits, (candidates) => excludeTopChoices(candidates, 0)), [0, 2, 3]);
 });
 
 Deno.test("penalties move seen tokens only, downwards, and by what they say", () => {

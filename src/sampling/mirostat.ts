@@ -27,23 +27,28 @@ export function mirostat1(candidates: Candidates, mu: number, vocabulary: number
 
 /** Mirostat 2: keeps the tokens whose surprise is at most `mu` bits; at least the likeliest. */
 export function mirostat2(candidates: Candidates, mu: number): void {
-  const { logits, max, total, reference, temperature } = candidates;
-  const key = reference + temperature * (Math.log(total) - mu * Math.LN2);
+  const { logits, max, total } = candidates;
+  const key = candidates.logitOf(total * 2 ** -mu);
   candidates.keep(logits, { key: key <= max ? key : max, ties: Infinity });
 }
 
 /** The exponent of Zipf's law, p ~ rank^-s, that fits the likeliest tokens best: least squares over neighbours. */
 function zipfExponent(candidates: Candidates): number {
-  const { logits, length, max, temperature } = candidates;
-  const { key } = cutAt(logits, length, max, ZIPF_TOKENS);
-  const best: number[] = [];
-  for (let i = 0; i < length; i++) if (logits[i] >= key) best.push(logits[i]);
-  best.sort((a, b) => b - a);
+  const best = highest(candidates, ZIPF_TOKENS);
   let [products, squares] = [0, 0];
-  for (let rank = 1; rank < Math.min(best.length, ZIPF_TOKENS); rank++) {
+  for (let rank = 1; rank < best.length; rank++) {
     const step = Math.log((rank + 1) / rank);
-    products += step * (best[rank - 1] - best[rank]) / temperature;
+    products += step * (best[rank - 1] - best[rank]) / candidates.temperature;
     squares += step * step;
   }
   return products / squares;
+}
+
+/** The `count` highest logits, highest first. */
+function highest(candidates: Candidates, count: number): Float32Array {
+  const { logits, max } = candidates;
+  const likely = Float32Array.from(candidates.atLeast(candidates.reachedBy(count)), (i) => logits[i]);
+  const { key, ties } = cutAt(likely, likely.length, max, count);
+  const above = likely.filter((logit) => logit > key).sort().reverse();
+  return Float32Array.of(...above, ...new Array<number>(ties).fill(key));
 }

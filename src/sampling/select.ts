@@ -20,13 +20,17 @@ const DIGITS = [{ shift: 21, mask: 2 ** 11 - 1 }, { shift: 10, mask: 2 ** 11 - 1
   shift: 0,
   mask: 2 ** 10 - 1,
 }];
+/** The bits of -0. */
+const NEGATIVE_ZERO = -0x80000000;
 const sums = new Float64Array(BUCKETS);
 const counts = new Uint32Array(BUCKETS);
+/** Indices of the keys that are still in question. All cuts share the room. */
+let members = new Uint32Array();
 
 /**
  * The cut after which the elements of the highest keys have shares that first sum to at least `target`; at least one
  * element stays. Every element has a share of 1 where there are no `shares`. `highest` is the highest key; keys must
- * not be NaN or -0.
+ * not be NaN.
  */
 export function cutAt(
   keys: Float32Array,
@@ -40,26 +44,28 @@ export function cutAt(
   countAll(keys, length, top, shares);
   const first = lastBucket(target, BUCKETS);
   let rest = target - first.before;
-  let members = gather(keys, length, top, first.bucket);
+  let size = gather(keys, length, top, first.bucket);
   const bits = new Int32Array(keys.buffer, keys.byteOffset, length);
   for (const { shift, mask } of DIGITS) {
-    if (members.length === 1) break;
+    if (size === 1) break;
     const digit = (i: number): number => mask - ((ordered(bits[i]) >>> shift) & mask);
-    countMembers(members, digit, shares);
+    countMembers(size, digit, shares);
     const { bucket, before } = lastBucket(rest, mask + 1);
     rest -= before;
-    members = members.filter((i) => digit(i) === bucket);
+    let left = 0;
+    for (let at = 0; at < size; at++) if (digit(members[at]) === bucket) members[left++] = members[at];
+    size = left;
   }
   let ties = 0;
-  for (; ties < members.length && (ties === 0 || rest > 0); ties++) {
+  for (; ties < size && (ties === 0 || rest > 0); ties++) {
     rest -= shares ? shares[members[ties]] : 1;
   }
   return { key: keys[members[0]], ties };
 }
 
-/** The bits of a float as an unsigned number in the order of the floats. */
+/** The bits of a float as an unsigned number in the order of the floats; -0 is 0. */
 function ordered(bits: number): number {
-  return (bits ^ ((bits >> 31) | 0x80000000)) >>> 0;
+  return bits === NEGATIVE_ZERO ? 0x80000000 : (bits ^ ((bits >> 31) | 0x80000000)) >>> 0;
 }
 
 /** Bucket of a key: that of distance 0 first. */
@@ -82,10 +88,11 @@ function countAll(keys: Float32Array, length: number, highest: number, shares?: 
   }
 }
 
-function countMembers(members: Uint32Array, digit: (i: number) => number, shares?: Float64Array): void {
+function countMembers(size: number, digit: (i: number) => number, shares?: Float64Array): void {
   counts.fill(0);
   sums.fill(0);
-  for (const i of members) {
+  for (let at = 0; at < size; at++) {
+    const i = members[at];
     const bucket = digit(i);
     counts[bucket]++;
     sums[bucket] += shares ? shares[i] : 1;
@@ -109,16 +116,11 @@ function lastBucket(target: number, buckets: number): { bucket: number; before: 
   return { bucket, before };
 }
 
-/** Indices of the keys in a bucket. */
-function gather(
-  keys: Float32Array,
-  length: number,
-  highest: number,
-  bucket: number,
-): Uint32Array<ArrayBuffer> {
+/** Writes the indices of the keys in a bucket to `members`; gives their number. */
+function gather(keys: Float32Array, length: number, highest: number, bucket: number): number {
   const size = counts[bucket];
   // One more, for the writes behind the last.
-  const members = new Uint32Array(size + 1);
+  if (members.length <= size) members = new Uint32Array(length + 1);
   const from = bucket === 0 ? -Infinity : bucket;
   // No distance is beyond the last bucket, not even an infinite one.
   const to = bucket === BUCKETS - 1 ? NaN : bucket + 1;
@@ -128,5 +130,5 @@ function gather(
     // No branch: which ones are in the bucket is hard to foretell for a processor.
     n += Number(distance >= from) - Number(distance >= to);
   }
-  return members.subarray(0, size);
+  return size;
 }

@@ -29,11 +29,7 @@ export function dynamicTemperature(
   return lowest + (highest - lowest) * share ** exponent;
 }
 
-/** Entropy in nats, -Σ p ln p, where ln p = (logit - reference) - ln(total). */
-function entropy({ logits, length, weights, total, reference }: Candidates): number {
-  let sum = 0;
-  for (let i = 0; i < length; i++) {
-    if (weights[i] > 0 && logits[i] < reference) sum += weights[i] * (reference - logits[i]);
-  }
-  return Math.max(Math.log(total) + sum / total, 0);
+/** Entropy in nats, -Σ p ln p, where ln p = (logit - reference) / temperature - ln(total). */
+function entropy({ total, meanDistance, temperature }: Candidates): number {
+  return Math.max(Math.log(total) + meanDistance / temperature, 0);
 }

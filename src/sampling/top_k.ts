@@ -8,8 +8,11 @@ import { cutAt } from "./select.ts";
 
 /** Keeps the `k` likeliest tokens; of equally likely ones those of lower ids. */
 export function topK(candidates: Candidates, k: number): void {
-  const { logits, length, max } = candidates;
-  if (k < length) candidates.keep(logits, cutAt(logits, length, max, k));
+  const { logits, max } = candidates;
+  if (k >= candidates.length) return;
+  // Mostly few are left of this, and the cut is exact.
+  candidates.keep(logits, { key: candidates.reachedBy(k), ties: Infinity });
+  candidates.keep(logits, cutAt(logits, candidates.length, max, k));
 }
 
 /** The likeliest `count` tokens of a row that stays as it is, likeliest first; equal ones in order of their ids. */

@@ -6,6 +6,7 @@ import { loadOn } from "../../src/load.ts";
 import { describeModel } from "../../src/models/describe.ts";
 import { locateWeights } from "../../src/weights.ts";
 import { testOnBackends } from "../support/backends.ts";
+import { ON_WEBGPU } from "../support/goldens.ts";
 
 const MODELS = new URL("../fixtures/models/", import.meta.url);
 const CASES = [
@@ -38,8 +39,6 @@ const CASES = [
   "qwen3_moe",
   "smollm3",
 ];
-/** WebGPU takes about a second for each, so it has one of each kind; the other backends have all. */
-const ON_WEBGPU = ["llama", "llama-gqa-bf16", "llama-gqa-f16", "llama3-rope", "gpt2", "gemma2", "bloom"];
 /** The two GELUs differ by 1e-4 to 8e-4: a looser bound would not see a wrong one. */
 const TOLERANCE = 1e-4;
 

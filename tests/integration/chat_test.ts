@@ -45,27 +45,30 @@ async function savedChat(model: Model): Promise<{ chat: Chat; session: Uint8Arra
   return { chat, session: await chat.save(), length: promptIds.length + ids.length - 1 };
 }
 
-Deno.test("a turn computes what is new in it, beside a page that was not full", async () => {
-  await using model = await load();
-  const chat = model.chat(OPTIONS);
-  let known: readonly number[] = [];
-  for (const text of [OPENING, "And then?", "Why was that?"]) {
-    const { promptIds, ids, reusedTokens, prefillTokens } = await chat.send(text).stats();
-    assertEquals(promptIds.slice(0, known.length), known);
-    assertEquals(reusedTokens, Math.max(Math.floor((known.length - 1) / PAGE_SIZE), 0) * PAGE_SIZE);
-    assertEquals(prefillTokens, promptIds.length - reusedTokens);
-    known = [...promptIds, ...ids];
-  }
-  assert(known.length > 4 * PAGE_SIZE);
-  assertEquals(chat.messages.map(({ role }) => role), [
-    "user",
-    "assistant",
-    "user",
-    "assistant",
-    "user",
-    "assistant",
-  ]);
-});
+await testOnBackends(
+  "a turn computes what is new in it, beside a page that was not full",
+  async (backend) => {
+    await using model = await loadStories(backend, { contextLength: 512 });
+    const chat = model.chat(OPTIONS);
+    let known: readonly number[] = [];
+    for (const text of [OPENING, "And then?", "Why was that?"]) {
+      const { promptIds, ids, reusedTokens, prefillTokens } = await chat.send(text).stats();
+      assertEquals(promptIds.slice(0, known.length), known);
+      assertEquals(reusedTokens, Math.max(Math.floor((known.length - 1) / PAGE_SIZE), 0) * PAGE_SIZE);
+      assertEquals(prefillTokens, promptIds.length - reusedTokens);
+      known = [...promptIds, ...ids];
+    }
+    assert(known.length > 4 * PAGE_SIZE);
+    assertEquals(chat.messages.map(({ role }) => role), [
+      "user",
+      "assistant",
+      "user",
+      "assistant",
+      "user",
+      "assistant",
+    ]);
+  },
+);
 
 testWithShared("a model's own template goes on from the tokens that were generated", [SMOLLM2], async () => {
   await using model = await load(sharedUrl(SMOLLM2), { contextLength: 512, maxSequences: 2 });

@@ -1,7 +1,7 @@
 /** Texts that are longer than the context, on real kernels. @module */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { convert, type DecoderConfig, type GenerateOptions, load, type Model } from "../../mod.ts";
-import type { Backend, BackendName } from "../../src/backends/backend.ts";
+import type { Backend } from "../../src/backends/backend.ts";
 import { InvalidArgumentError, UnsupportedOpError } from "../../src/errors.ts";
 import type { ContextOptions } from "../../src/generate/context.ts";
 import { loadOn, type LoadOptions } from "../../src/load.ts";
@@ -10,8 +10,6 @@ import { MODELS, withFolder } from "../support/goldens.ts";
 import { VisibleTokens } from "../support/visible_tokens.ts";
 
 const CONTEXT = 192;
-/** WebGPU takes ten milliseconds and more for a token where it is software. */
-const notWebGpu = (name: BackendName): boolean => name !== "webgpu";
 const SLIDE: ContextOptions = { contextFull: "slide" };
 const SHIFT: ContextOptions = { contextFull: "shift", keep: 30 };
 
@@ -192,10 +190,13 @@ await testOnBackends(
 
 const LONG = [["f32", SLIDE, 96], ["f16", SHIFT, CONTEXT]] as const;
 
+/** Where WebGPU is software, a token takes ten milliseconds and more. */
+const LONG_ON_WEBGPU = [["f16", SLIDE, 96]] as const;
+
 await testOnBackends("four contexts of text come to an end without a page lost", async (_, t, label) => {
-  const names = label === "reference" ? ["llama-gqa"] : ["llama-gqa", "mistral", "gemma3", "smollm3"];
-  for (const name of names) {
-    for (const [kv, context, contextLength] of LONG) {
+  const slow = label === "reference" || label === "webgpu";
+  for (const name of slow ? ["llama-gqa"] : ["llama-gqa", "mistral", "gemma3", "smollm3"]) {
+    for (const [kv, context, contextLength] of label === "webgpu" ? LONG_ON_WEBGPU : LONG) {
       await t.step(`${name} ${kv} ${context.contextFull}`, () =>
         withFolder(async (folder) => {
           const source = await withConfig(name, folder, { max_position_embeddings: contextLength });
@@ -203,37 +204,40 @@ await testOnBackends("four contexts of text come to an end without a page lost",
           const look = (_: number, logprob: number): void => assert(Number.isFinite(logprob));
           const said = await generateContexts(model, 4, context, look);
           assertEquals(model.usage.heldPages, 0);
-          assertEquals(await generateContexts(model, 4, context, look), said);
+          if (label !== "webgpu") assertEquals(await generateContexts(model, 4, context, look), said);
         }));
     }
   }
-}, notWebGpu);
+});
 
 await testOnBackends("others in the batch are not affected to the bit", async (backend) => {
   await using model = await loadTiny(backend, new URL("llama-gqa/", MODELS), { contextLength: 128 });
-  const ids = prompt(model, 60);
+  // Software WebGPU begins nearer to where the context is full.
+  const [read, within, beyond] = backend.name === "webgpu" ? [100, 20, 45] : [60, 60, 300];
+  const ids = prompt(model, read);
   const short = async (): Promise<[number, number | undefined][]> => {
     const all: [number, number | undefined][] = [];
-    const options = { maxTokens: 60, temperature: 1, seed: 1, ignoreEos: true, logprobs: true };
+    const options = { maxTokens: within, temperature: 1, seed: 1, ignoreEos: true, logprobs: true };
     for await (const { id, logprob } of model.generate(ids, options)) all.push([id, logprob]);
     return all;
   };
   const long = async (context: ContextOptions): Promise<readonly number[]> => {
-    const options = { maxTokens: 300, temperature: 1, seed: 2, ignoreEos: true };
+    const options = { maxTokens: beyond, temperature: 1, seed: 2, ignoreEos: true };
     return (await model.generate(ids, { ...options, ...context }).stats()).ids;
   };
   const alone = [await short(), await long(SLIDE), await long({ ...SLIDE, keep: 0 })];
+  assertEquals(alone[2].length, beyond);
   // All of them begin with the pages that the first one left behind.
   assertEquals(await Promise.all([short(), long(SLIDE), long({ ...SLIDE, keep: 0 })]), alone);
   assertEquals(await short(), alone[0]);
   assertEquals(model.usage.heldPages, 0);
-}, notWebGpu);
+});
 
 await testOnBackends("an encoder–decoder's text outlives its context too", async (backend) => {
   await using model = await loadTiny(backend, new URL("t5/", MODELS), { contextLength: 96 });
   const options = { maxTokens: 200, temperature: 0, ignoreEos: true };
   assertEquals((await model.generate(prompt(model, 9), { ...options, ...SLIDE }).stats()).ids.length, 200);
-}, (name) => name === "wasm");
+}, (name) => name === "wasm" || name === "native");
 
 await testOnBackends("who learned its positions is refused at the call", async (backend) => {
   await using model = await loadTiny(backend, new URL("gpt2/", MODELS), { contextLength: 96 });

@@ -1,47 +1,59 @@
 /** Threads: the same bits however many there are, a calling thread that stays free, and processes that end. @module */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Model } from "../../mod.ts";
+import type { Backend } from "../../src/backends/backend.ts";
+import { createNativeBackend } from "../../src/backends/native/mod.ts";
 import { createWasmBackend } from "../../src/backends/wasm/mod.ts";
 import { loadOn } from "../../src/load.ts";
+import { testOnBackends } from "../support/backends.ts";
 import { runCli, runJson } from "../support/run_cli.ts";
 import { sharedUrl, testWithShared } from "../support/shared.ts";
 
 const SMOLLM2 = "models/smollm2-135m-instruct-q4_1.gguf";
 const BUILDS = ["simd", "relaxed"] as const;
 
-/** A model whose every region is shared, however small. */
-async function loadShared(build: "simd" | "relaxed" | "auto", threads: number, source?: URL): Promise<Model> {
-  const backend = await createWasmBackend({ build, threads, partWork: source ? undefined : 0 });
+async function loadWithThreads(threads: number, source: URL): Promise<Model> {
+  const backend = await createWasmBackend({ threads });
   return await loadOn(() => Promise.resolve({ backend, report: [] }), source);
 }
 
 const LONG_PROMPT = Array.from({ length: 90 }, (_, i) => (i * 7919 + 17) % 500);
 
+/** What a model says, and the bits of its logits. */
+async function bitsOn(backend: Backend): Promise<{ ids: readonly number[]; bits: Uint8Array }> {
+  await using model = await loadOn(() => Promise.resolve({ backend, report: [] }));
+  const logits = await model.logits(LONG_PROMPT);
+  const options = { maxTokens: 40, seed: 7, temperature: 1 };
+  const { ids } = await model.generate("Once upon a time", options).stats();
+  return { ids, bits: new Uint8Array(logits.buffer) };
+}
+
 for (const build of BUILDS) {
   Deno.test(`the bits of the story model do not depend on threads (wasm ${build})`, async () => {
     const results = [];
     for (const threads of [0, 1, 2, 3]) {
-      await using model = await loadShared(build, threads);
-      const logits = await model.logits(LONG_PROMPT);
-      const { ids } = await model.generate("Once upon a time", { maxTokens: 40, seed: 7, temperature: 1 })
-        .stats();
-      results.push({ ids, bits: new Uint8Array(logits.buffer) });
+      // Every region is shared, however small.
+      results.push(await bitsOn(await createWasmBackend({ build, threads, partWork: 0 })));
     }
     for (const result of results.slice(1)) assertEquals(result, results[0]);
   });
 }
 
+await testOnBackends("the bits of the story model are those of no threads", async (backend) => {
+  assertEquals(await bitsOn(backend), await bitsOn(await createNativeBackend({ threads: 0 })));
+}, (name) => name === "native");
+
 testWithShared("the bits of SmolLM2 do not depend on threads", [SMOLLM2], async () => {
   const results = [];
   for (const threads of [0, 2, 3]) {
-    await using model = await loadShared("auto", threads, sharedUrl(SMOLLM2));
+    await using model = await loadWithThreads(threads, sharedUrl(SMOLLM2));
     results.push(await model.logits(LONG_PROMPT.concat(LONG_PROMPT)));
   }
   for (const result of results.slice(1)) assertEquals(result, results[0]);
 });
 
 testWithShared("timers fire in time while a model prefills and generates", [SMOLLM2], async () => {
-  await using model = await loadShared("auto", 2, sharedUrl(SMOLLM2));
+  await using model = await loadWithThreads(2, sharedUrl(SMOLLM2));
   const prompt = Array.from({ length: 400 }, (_, i) => (i * 7919 + 17) % model.config.vocabSize);
   const waits: number[] = [];
   let done = false;

@@ -45,6 +45,8 @@ export const BACKEND_SOURCES: readonly BackendSource[] = [
     partWork: 0,
   }),
   source("native", "native", "createNativeBackend"),
+  source("native", "native, 1 thread", "createNativeBackend", { threads: 1, partWork: 0 }),
+  source("native", "native, 2 threads", "createNativeBackend", { threads: 2, partWork: 0 }),
   source("native", "native, 3 threads", "createNativeBackend", { threads: 3, partWork: 0 }),
   source("webgpu", "webgpu", "createWebGpuBackend"),
 ];

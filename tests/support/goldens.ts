@@ -15,6 +15,17 @@ export const DECODER_NAMES: readonly string[] = Array.from(Deno.readDirSync(MODE
   .map(({ name }) => name)
   .sort();
 
+/** WebGPU takes about a second for each, so it has one decoder of each kind; the other backends have all. */
+export const ON_WEBGPU: readonly string[] = [
+  "llama",
+  "llama-gqa-bf16",
+  "llama-gqa-f16",
+  "llama3-rope",
+  "gpt2",
+  "gemma2",
+  "bloom",
+];
+
 function kindOf(name: string): string {
   return JSON.parse(Deno.readTextFileSync(new URL(`${name}/golden.json`, MODELS))).kind;
 }
