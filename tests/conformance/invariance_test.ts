@@ -4,7 +4,7 @@ import { Recorder } from "../../src/program/recorder.ts";
 import { type DType, DTYPES } from "../../src/tensor/dtype.ts";
 import { assert, assertEquals } from "@std/assert";
 import { testOnBackends } from "../support/backends.ts";
-import { normal, packed, permutation } from "../support/random.ts";
+import { integers, normal, packed, permutation } from "../support/random.ts";
 import { Rig } from "../support/rig.ts";
 import { LAYER, LAYER_ROWS, layerStep, layerWeights, recordLayers } from "./cases/layer.ts";
 import { LINEAR_DTYPES, OPTIONAL_DTYPES } from "./cases/matmul.ts";
@@ -56,6 +56,31 @@ async function linearBits(backend: Backend, dtype: DType, cut: readonly number[]
   });
   for (const rig of rigs.values()) rig[Symbol.dispose]();
   return bits;
+}
+
+/** Rows by two of seven experts each; which rows share an expert differs from cut to cut. */
+async function expertBits(backend: Backend, dtype: DType, cut: readonly number[]): Promise<Uint8Array> {
+  const [k, n, used, experts] = [DTYPES[dtype].blockSize > 32 ? 256 : 96, 40, 2, 7];
+  const x = normal(ROWS * k, 1);
+  const ids = integers(ROWS * used, experts, 5);
+  const g = new Recorder("experts", { rows: ROWS, outputs: 0 });
+  const w = g.weight("w", dtype, [experts * n, k]);
+  const products = g.matmulExperts(
+    g.input("x", "f32", ["rows", k]),
+    w,
+    g.step("ids", "i32", ["rows", used]),
+    experts,
+  );
+  g.output("y", products);
+  using rig = await Rig.create(backend, g.finish(), { w: packed(dtype, experts * n * k, 2) });
+  return await inSteps(cut, async (first, count) => {
+    rig.fill({
+      x: x.subarray(first * k, (first + count) * k),
+      ids: ids.subarray(first * used, (first + count) * used),
+    });
+    rig.run({ rows: count, outputs: 0 });
+    return (await rig.read()).get("y")?.bytes ?? new Uint8Array();
+  });
 }
 
 /** Two layers over two sequences: the caches that one step leaves are what the next one reads. */
@@ -137,6 +162,15 @@ await testOnBackends("bits of a row do not depend on the batch", async (backend,
       const expected = await linearBits(backend, dtype, CUTS[0]);
       for (const cut of CUTS.slice(1)) {
         assertSameBits(await linearBits(backend, dtype, cut), expected, 83, `steps of ${cut}`);
+      }
+    });
+  }
+  for (const dtype of ["f32", "f16", "q8_0", "q4_0", "q4_1", "q4_k", "q6_k"] as const) {
+    if (!backend.supports("matmulExperts", ["f32", dtype, "i32"])) continue;
+    await t.step(`experts ${dtype}`, async () => {
+      const expected = await expertBits(backend, dtype, CUTS[0]);
+      for (const cut of CUTS.slice(1)) {
+        assertSameBits(await expertBits(backend, dtype, cut), expected, 80, `steps of ${cut}`);
       }
     });
   }
