@@ -1,9 +1,11 @@
-/** Paged attention by keys, with the heads of SmolLM2-135M: 9 query heads, 3 KV heads of 64. @module */
+/** Paged attention by keys: the heads of SmolLM2-135M, 9 query heads and 3 KV heads of 64, and an encoder's. @module */
 import { type CacheDType, cacheShape, PAGE_SIZE } from "../../src/nn/decoder.ts";
 import { normal, packed, permutation } from "../../tests/support/random.ts";
 import { benchProgram } from "../support/bench_program.ts";
 
-const [HEADS, KV_HEADS, HEAD_DIM] = [9, 3, 64];
+const HEADS = { heads: 9, kvHeads: 3, headDim: 64 };
+/** Those of T5 small, whose relative bias tells distances up to 128 apart. */
+const ENCODER = { heads: 8, kvHeads: 8, headDim: 64, farthest: 128 };
 /** Rows of a prefill step. */
 const PREFILL_ROWS = 256;
 
@@ -15,38 +17,48 @@ interface AttentionCase {
   lengths: readonly number[];
   /** Sequence of each row; all belong to one where it is absent. */
   sequences?: readonly number[];
+  shape?: { heads: number; kvHeads: number; headDim: number; farthest?: number };
 }
 
-function attention({ name, group, kv, lengths, sequences = lengths.map(() => 0) }: AttentionCase): void {
+function attention(
+  { name, group, kv, lengths, sequences = lengths.map(() => 0), shape = HEADS }: AttentionCase,
+): void {
   const rows = lengths.length;
+  const { heads, kvHeads, headDim, farthest } = shape;
   const lines = Math.max(...sequences) + 1;
   const maxPages = Math.ceil(Math.max(...lengths) / PAGE_SIZE);
-  const shape = cacheShape({ kvHeads: KV_HEADS, headDim: HEAD_DIM }, { pages: lines * maxPages, dtype: kv });
-  const elements = shape.reduce((product, dim) => product * dim, 1);
+  const cache = cacheShape({ kvHeads, headDim }, { pages: lines * maxPages, dtype: kv });
+  const elements = cache.reduce((product, dim) => product * dim, 1);
   benchProgram({
     name,
     group,
-    multiplyAdds: 2 * HEADS * HEAD_DIM * lengths.reduce((sum, length) => sum + length, 0),
+    multiplyAdds: 2 * heads * headDim * lengths.reduce((sum, length) => sum + length, 0),
     counts: { rows, outputs: 0 },
     record(g) {
       const inputs = [
-        g.input("q", "f32", ["rows", HEADS * HEAD_DIM]),
-        g.state("keys", kv, shape),
-        g.state("values", kv, shape),
+        g.input("q", "f32", ["rows", heads * headDim]),
+        g.state("keys", kv, cache),
+        g.state("values", kv, cache),
         g.step("lengths", "i32", ["rows"]),
         g.step("sequences", "i32", ["rows"]),
         g.step("pageTable", "i32", [lines, maxPages]),
+        ...(farthest === undefined ? [] : [
+          undefined,
+          g.constant("bias", normal((2 * farthest + 1) * heads, 5), [2 * farthest + 1, heads]),
+          g.step("positions", "i32", ["rows"]),
+        ]),
       ];
-      g.output("y", g.record("pagedAttention", inputs, { heads: HEADS, scale: HEAD_DIM ** -0.5 })[0]);
+      g.output("y", g.record("pagedAttention", inputs, { heads, scale: headDim ** -0.5 })[0]);
     },
     fillings: () => ({
-      q: normal(rows * HEADS * HEAD_DIM, 1),
+      q: normal(rows * heads * headDim, 1),
       // The order of elements in a page is the backend's own; any finite numbers will do.
       keys: packed(kv, elements, 2),
       values: packed(kv, elements, 3),
       lengths: Int32Array.from(lengths),
       sequences: Int32Array.from(sequences),
       pageTable: permutation(lines * maxPages, 4),
+      ...(farthest === undefined ? {} : { positions: Int32Array.from(lengths, (_, row) => row) }),
     }),
   });
 }
@@ -74,5 +86,12 @@ for (const kv of ["q8_0", "f16", "f32"] as const) {
     kv,
     lengths: Array.from({ length: 8 }, () => 1024),
     sequences: [0, 1, 2, 3, 4, 5, 6, 7],
+  });
+  attention({
+    name: `encoder of 512 tokens, relative bias, ${kv}`,
+    group: `attention, encoder, ${kv}`,
+    kv,
+    lengths: Array.from({ length: 512 }, () => 512),
+    shape: ENCODER,
   });
 }

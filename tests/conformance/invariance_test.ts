@@ -5,7 +5,7 @@ import { Recorder } from "../../src/program/recorder.ts";
 import { type DType, DTYPES } from "../../src/tensor/dtype.ts";
 import { assert, assertEquals } from "@std/assert";
 import { testOnBackends } from "../support/backends.ts";
-import { normal, packed, permutation } from "../support/random.ts";
+import { integers, normal, packed, permutation } from "../support/random.ts";
 import { Rig } from "../support/rig.ts";
 import { LAYER, LAYER_ROWS, layerStep, layerWeights, recordLayers } from "./cases/layer.ts";
 import { LINEAR_DTYPES, OPTIONAL_DTYPES } from "./cases/matmul.ts";
@@ -59,6 +59,31 @@ async function linearBits(backend: Backend, dtype: DType, cut: readonly number[]
   return bits;
 }
 
+/** Rows by two of seven experts each; which rows share an expert differs from cut to cut. */
+async function expertBits(backend: Backend, dtype: DType, cut: readonly number[]): Promise<Uint8Array> {
+  const [k, n, used, experts] = [DTYPES[dtype].blockSize > 32 ? 256 : 96, 40, 2, 7];
+  const x = normal(ROWS * k, 1);
+  const ids = integers(ROWS * used, experts, 5);
+  const g = new Recorder("experts", { rows: ROWS, outputs: 0 });
+  const w = g.weight("w", dtype, [experts * n, k]);
+  const products = g.matmulExperts(
+    g.input("x", "f32", ["rows", k]),
+    w,
+    g.step("ids", "i32", ["rows", used]),
+    experts,
+  );
+  g.output("y", products);
+  using rig = await Rig.create(backend, g.finish(), { w: packed(dtype, experts * n * k, 2) });
+  return await inSteps(cut, async (first, count) => {
+    rig.fill({
+      x: x.subarray(first * k, (first + count) * k),
+      ids: ids.subarray(first * used, (first + count) * used),
+    });
+    rig.run({ rows: count, outputs: 0 });
+    return (await rig.read()).get("y")?.bytes ?? new Uint8Array();
+  });
+}
+
 /** Two layers over two sequences: the caches that one step leaves are what the next one reads. */
 async function layerBits(
   backend: Backend,
@@ -80,10 +105,13 @@ async function layerBits(
 /** Keys that each row sees: around the places where kernels cut them into parts. */
 const LENGTHS = [1, 31, 32, 33, 255, 256, 257, 511, 512, 513, 700, 1025, 64, 40, 2, 1024];
 
+const CACHES: readonly CacheDType[] = ["f32", "f16", "q8_0"];
+
 /** Attention of queries, the outputs of each step, over a long cache that the first step fills. */
 async function attentionBits(
   backend: Backend,
   kv: CacheDType,
+  biased: boolean,
   cut: readonly number[],
 ): Promise<Uint8Array> {
   const [heads, kvHeads, headDim, pageSize, maxPages] = [6, 2, 32, 32, 33];
@@ -100,6 +128,8 @@ async function attentionBits(
     ...caches,
     ...perRow,
     g.step("pageTable", "i32", [1, maxPages]),
+    undefined,
+    biased ? g.constant("bias", normal(201 * heads, 6), [201, heads]) : undefined,
   ];
   g.output("y", g.record("pagedAttention", inputs, { heads, scale: headDim ** -0.5 })[0]);
   const slots = Int32Array.from(
@@ -142,12 +172,23 @@ await testOnBackends("bits of a row do not depend on the batch", async (backend,
       }
     });
   }
-  for (const kv of ["f32", "f16", "q8_0"] as const) {
+  for (const dtype of ["f32", "f16", "q8_0", "q4_0", "q4_1", "q4_k", "q6_k"] as const) {
+    if (!backend.supports("matmulExperts", ["f32", dtype, "i32"])) continue;
+    await t.step(`experts ${dtype}`, async () => {
+      const expected = await expertBits(backend, dtype, CUTS[0]);
+      for (const cut of CUTS.slice(1)) {
+        assertSameBits(await expertBits(backend, dtype, cut), expected, 80, `steps of ${cut}`);
+      }
+    });
+  }
+  for (const [kv, biased] of CACHES.flatMap((kv) => [[kv, false], [kv, true]] as const)) {
     if (!backend.supports("pagedAttention", ["f32", kv, kv, "i32", "i32", "i32"])) continue;
-    await t.step(`attention over a long ${kv} cache`, async () => {
-      const expected = await attentionBits(backend, kv, LENGTHS.map(() => 1));
+    if (biased && backend.name === "webgpu") continue; // It refuses a relative bias
+    await t.step(`attention over a long ${kv} cache${biased ? ", relative bias" : ""}`, async () => {
+      const expected = await attentionBits(backend, kv, biased, LENGTHS.map(() => 1));
       for (const cut of [[16], [5, 5, 6], [1, 2, 13]]) {
-        assertSameBits(await attentionBits(backend, kv, cut), expected, 6 * 32, `steps of ${cut}`);
+        const actual = await attentionBits(backend, kv, biased, cut);
+        assertSameBits(actual, expected, 6 * 32, `steps of ${cut}`);
       }
     });
   }

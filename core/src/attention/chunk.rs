@@ -1,5 +1,6 @@
 //! Some rows of one sequence on their way through the cache.
 
+use super::bias::ByDistance;
 use super::q8_tile;
 use super::tile::{self, FOUR};
 use super::weigh::{weigh_few, weigh_four, Query, State};
@@ -25,7 +26,9 @@ pub(super) struct Chunk<'a> {
     rows: Range<usize>,
     kv_head: usize,
     lengths: *const i32,
-    slopes: Option<*const f32>,
+    by_distance: &'a ByDistance,
+    /// `[group]` lines of the relative bias
+    bias_lines: *mut f32,
     /// `[queries / 4, head_dim, 4]`, scaled; for a Q8 cache as [`q8_tile::narrow_queries`] has them
     q: *mut f32,
     /// The values' sums, for weights relative to `greatest`, as [`tile::sums`] has them for each four queries
@@ -48,7 +51,7 @@ impl<'a> Chunk<'a> {
         rows: Range<usize>,
         kv_head: usize,
         lengths: *const i32,
-        slopes: Option<*const f32>,
+        by_distance: &'a ByDistance,
         scratch: *mut u8,
     ) -> Chunk<'a> {
         let (queries, dim) = (shape.queries().next_multiple_of(FOUR), shape.head_dim);
@@ -66,7 +69,8 @@ impl<'a> Chunk<'a> {
                 rows,
                 kv_head,
                 lengths,
-                slopes,
+                by_distance,
+                bias_lines: scratch.add(shape.scratch_bytes()).cast(),
                 q,
                 sums,
                 states: states.cast(),
@@ -185,6 +189,8 @@ impl<'a> Chunk<'a> {
             .unwrap_or(0);
         let end = rows.map(|row| self.length(row)).max().unwrap_or(0);
         let mut start = first / page_size * page_size + first % page_size / TILE_KEYS * TILE_KEYS;
+        // SAFETY: the caller's.
+        unsafe { self.load_bias(start, end) };
         while start < end {
             let count = TILE_KEYS.min(page_size - start % page_size);
             let seen = start.max(first) - start..(end - start).min(count);
@@ -221,6 +227,38 @@ impl<'a> Chunk<'a> {
             }
             start += count;
         }
+    }
+
+    /// The relative bias of the heads, as far as the rows meet it in tiles from `start` up to `end`.
+    unsafe fn load_bias(&self, start: usize, end: usize) {
+        let Some(bias) = self.by_distance.bias else {
+            return;
+        };
+        let (mut first, mut last) = (bias.line(), 0);
+        for row in 0..self.rows.len() {
+            first = first.min(bias.place(self.distance(row, start)));
+            last = last.max(bias.place(self.distance(row, end)));
+        }
+        let part = first..(last + TILE_KEYS).min(bias.line());
+        let group = self.shape.group();
+        for i in 0..group {
+            let head = self.kv_head * group + i;
+            // SAFETY: the caller's; there is scratch for a line of each head.
+            unsafe {
+                let line = self.bias_lines.add(i * bias.line());
+                bias.fill(line, part.clone(), head, self.shape.heads);
+            }
+        }
+    }
+
+    /// How far a key lies ahead of a row.
+    fn distance(&self, row: usize, key: usize) -> i32 {
+        // SAFETY: the row is one of the call's.
+        let position = unsafe {
+            self.by_distance
+                .position(self.rows.start + row, self.length(row))
+        };
+        (key as i32).saturating_sub(position)
     }
 
     /// Takes a tile whose keys are `stride` apart.
@@ -290,16 +328,21 @@ impl<'a> Chunk<'a> {
     /// What a query sees of the keys from `start` on.
     fn query(&self, query: usize, start: usize) -> Query {
         let group = self.shape.group();
-        let length = self.length(query / group);
-        let head = self.kv_head * group + query % group;
+        let (row, head) = (query / group, self.kv_head * group + query % group);
+        let (length, distance) = (self.length(row), self.distance(row, start));
         let ahead = |key: usize| key as i32 - start as i32;
         Query {
             seen: (ahead(self.shape.first(length)), ahead(length)),
             // SAFETY: there is a slope for each head.
             slope: self
+                .by_distance
                 .slopes
                 .map_or(0.0, |slopes| unsafe { *slopes.add(head) }),
-            distance: (start as i32 - (length as i32 - 1)) as f32,
+            distance: distance as f32,
+            bias: self.by_distance.bias.map_or(std::ptr::null(), |bias| {
+                let at = query % group * bias.line() + bias.place(distance);
+                self.bias_lines.wrapping_add(at)
+            }),
         }
     }
 }

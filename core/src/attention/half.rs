@@ -121,9 +121,8 @@ unsafe fn sums_of<const Q: usize>(
             let mut key = seen.start;
             let mut values = values.add(seen.start * dim + d);
             while key + LANES <= seen.end {
-                let weights: [[f32; LANES]; Q] = std::array::from_fn(|t| {
-                    V::load_f32(weights.add(t * TILE_KEYS + key)).lanes()
-                });
+                let weights: [[f32; LANES]; Q] =
+                    std::array::from_fn(|t| V::load_f32(weights.add(t * TILE_KEYS + key)).lanes());
                 for i in 0..LANES {
                     let value = load(values, &widen);
                     for t in 0..Q {

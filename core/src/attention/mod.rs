@@ -3,6 +3,7 @@
 //! Tiles begin at fixed keys, and a row's sums run over its tiles in order: a row has the same bits whatever rows
 //! share its call. Within a page the values are `[kv_heads, page_size, head_dim]`, the keys `[kv_heads, head_dim, page_size]`; for Q8 see [`q8`].
 
+mod bias;
 mod cache;
 mod chunk;
 mod half;
@@ -14,6 +15,7 @@ mod tests;
 mod tile;
 mod weigh;
 
+pub use bias::{ByDistance, RelativeBias};
 pub use cache::write_kv;
 pub use q8::{Part, Q8Page};
 pub use rotate::{rotate_keys, Rotation};
@@ -115,13 +117,13 @@ impl AttentionShape {
 /// Softmax attention of `rows` for the heads of `kv_heads`.
 ///
 /// Row `r`, of sequence `sequences[r]`, sees the keys `0..lengths[r]` of the cache, or the last `window` of them.
-/// Key `i` of sequence `s` lies in page `page_table[s * max_pages + i / page_size]`. With `slopes` (one a head, ALiBi) a score
-/// gains `slope * (key - (length - 1))`. A row of length 0 gets zeros.
+/// Key `i` of sequence `s` lies in page `page_table[s * max_pages + i / page_size]`. What `by_distance` says is added to the
+/// scores. A row of length 0 gets zeros.
 /// `q` and `out` are `[rows, heads * head_dim]`. Rows of one sequence that follow each other share the reading of its cache.
 ///
 /// # Safety
-/// Every pointer must be valid for what is said above, `scratch` for [`AttentionShape::scratch_bytes`], and the keys and values that
-/// rows see must have been written.
+/// Every pointer must be valid for what is said above, `scratch` for [`AttentionShape::scratch_bytes`] and [`ByDistance::scratch_bytes`],
+/// and the keys and values that rows see must have been written.
 #[allow(clippy::too_many_arguments)]
 pub unsafe fn paged_attention(
     q: *const f32,
@@ -130,7 +132,7 @@ pub unsafe fn paged_attention(
     lengths: *const i32,
     sequences: *const i32,
     page_table: *const i32,
-    slopes: Option<*const f32>,
+    by_distance: &ByDistance,
     shape: &AttentionShape,
     rows: Range<usize>,
     kv_heads: Range<usize>,
@@ -157,7 +159,7 @@ pub unsafe fn paged_attention(
             }
             let pages = page_table.add(sequence as usize * shape.max_pages);
             for kv_head in kv_heads.clone() {
-                let mut chunk = Chunk::new(shape, row..end, kv_head, lengths, slopes, scratch);
+                let mut chunk = Chunk::new(shape, row..end, kv_head, lengths, by_distance, scratch);
                 chunk.load(q);
                 chunk.attend(k, v, pages);
                 chunk.store(out);

@@ -119,7 +119,23 @@ impl Case {
         slopes: Option<&[f32]>,
         kv_heads: &[Range<usize>],
     ) -> Vec<f32> {
-        let scratch = Block::new(self.shape.scratch_bytes(), false).unwrap();
+        let by_distance = ByDistance {
+            slopes: slopes.map(<[f32]>::as_ptr),
+            ..ByDistance::default()
+        };
+        self.run_by(q, lengths, sequences, &by_distance, kv_heads)
+    }
+
+    fn run_by(
+        &self,
+        q: &[f32],
+        lengths: &[i32],
+        sequences: &[i32],
+        by_distance: &ByDistance,
+        kv_heads: &[Range<usize>],
+    ) -> Vec<f32> {
+        let bytes = self.shape.scratch_bytes() + by_distance.scratch_bytes(&self.shape);
+        let scratch = Block::new(bytes, false).unwrap();
         let mut out = vec![f32::NAN; q.len()];
         for heads in kv_heads {
             // SAFETY: the arrays have a row for each length.
@@ -132,7 +148,7 @@ impl Case {
                     lengths.as_ptr(),
                     sequences.as_ptr(),
                     self.pages.as_ptr(),
-                    slopes.map(<[f32]>::as_ptr),
+                    by_distance,
                     &self.shape,
                     0..lengths.len(),
                     heads.clone(),
@@ -440,5 +456,66 @@ fn numbers_of_a_q8_page_are_those_of_gguf() {
         };
         assert_eq!(got, rounded(&x, DType::Q8_0));
         assert_eq!((got[0], got[1], got[14]), (-8.0, -7.0, -1.0));
+    }
+}
+
+#[test]
+fn slopes_are_a_relative_bias_and_its_ends_reach_on() {
+    for (heads, farthest) in [(2, 80), (6, 80), (16, 80), (6, 5), (2, 0)] {
+        let shape = AttentionShape { heads, ..SHAPE };
+        let case = Case::new(shape, 70);
+        let width = heads * shape.head_dim;
+        // Some rows see keys ahead of them, and one stands far from all keys.
+        let lengths: Vec<i32> = (1..=70).step_by(3).collect();
+        let mut positions: Vec<i32> = lengths
+            .iter()
+            .map(|length| length - 1 - length % 7)
+            .collect();
+        positions[9] = -1000;
+        let sequences = vec![0; lengths.len()];
+        let q = noise(17, lengths.len() * width);
+        let slopes: Vec<f32> = (1..=heads).map(|head| 0.03 / head as f32).collect();
+        let bias: Vec<f32> = (-farthest..=farthest)
+            .flat_map(|distance| slopes.iter().map(move |slope| slope * distance as f32))
+            .collect();
+        let biased = |row: usize| ByDistance {
+            slopes: None,
+            bias: Some(RelativeBias {
+                table: bias.as_ptr(),
+                farthest: farthest as usize,
+            }),
+            positions: Some(positions[row..].as_ptr()),
+        };
+        let whole = case.run_by(&q, &lengths, &sequences, &biased(0), &[0..2]);
+        for row in 0..lengths.len() {
+            let (q, length) = (&q[row * width..][..width], &lengths[row..=row]);
+            let whole = &whole[row * width..][..width];
+            let one = case.run_by(q, length, &[0], &biased(row), &[0..2]);
+            assert_eq!(bits(&one), bits(whole), "row {row}, {heads} heads");
+            let distances = [0, length[0] - 1].map(|key: i32| key - positions[row]);
+            if distances.iter().all(|distance| distance.abs() <= farthest) {
+                let sloped = ByDistance {
+                    slopes: Some(slopes.as_ptr()),
+                    bias: None,
+                    ..biased(row)
+                };
+                let slopes = case.run_by(q, length, &[0], &sloped, &[0..2]);
+                close(
+                    whole,
+                    &slopes,
+                    DType::F32,
+                    &format!("row {row}, {heads} heads"),
+                );
+            } else if distances.iter().all(|distance| *distance >= farthest) {
+                // The same bias for all keys is none.
+                let plain = case.run_by(q, length, &[0], &ByDistance::default(), &[0..2]);
+                close(
+                    whole,
+                    &plain,
+                    DType::F32,
+                    &format!("row {row}, {heads} heads"),
+                );
+            }
+        }
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Query {
     /// ALiBi's slope, and how far the tile's first key lies behind the query's own (so 0 or less).
     pub(super) slope: f32,
     pub(super) distance: f32,
+    /// The relative bias of each key of the tile; null for none.
+    pub(super) bias: *const f32,
 }
 
 impl Query {
@@ -51,6 +53,7 @@ impl Query {
         seen: (0, i32::MAX),
         slope: 0.0,
         distance: 0.0,
+        bias: std::ptr::null(),
     };
 }
 
@@ -92,7 +95,7 @@ pub(super) unsafe fn weigh_few(
     state.total = state.total.add(V::from_lanes(totals));
 }
 
-/// Adds the slope to the scores of a query and masks what it does not see; gives the greatest.
+/// Adds bias and slope to the scores of a query and masks what it does not see; gives the greatest.
 /// # Safety
 /// As [`weigh_few`].
 #[inline(never)] // V8 compiles small functions in less memory
@@ -106,6 +109,9 @@ unsafe fn mask(scores: *mut f32, count: usize, query: &Query) -> f32 {
         unsafe {
             let at = scores.add(key);
             let mut score = V::load_f32(at);
+            if !query.bias.is_null() {
+                score = score.add(V::load_f32(query.bias.add(key)));
+            }
             if query.slope != 0.0 {
                 let distance = V::splat(key as f32 + query.distance).add(lanes);
                 score = V::splat(query.slope).madd(distance, score);
@@ -160,12 +166,13 @@ pub(super) unsafe fn weigh_four(
     let slopes = V::from_lanes(queries.map(|query| query.slope));
     let distances = V::from_lanes(queries.map(|query| query.distance));
     let sloped = queries.iter().any(|query| query.slope != 0.0);
+    let biased = queries.iter().any(|query| !query.bias.is_null());
     let all_seen = queries
         .iter()
         .all(|query| query.seen.0 <= 0 && query.seen.1 >= count as i32);
     let mut greatest = state.greatest;
     // Most tiles have nothing to be done but to look for the greatest.
-    if all_seen && softcap == 0.0 && !sloped {
+    if all_seen && softcap == 0.0 && !sloped && !biased {
         for key in 0..count {
             // SAFETY: the caller's.
             greatest = greatest.max(unsafe { V::load_f32(scores.add(key * LANES)) });
@@ -174,6 +181,10 @@ pub(super) unsafe fn weigh_four(
         if softcap != 0.0 {
             // SAFETY: the caller's.
             unsafe { cap(scores, count, softcap) };
+        }
+        if biased {
+            // SAFETY: the caller's.
+            unsafe { add_biases(scores, count, &queries) };
         }
         for key in 0..count {
             // SAFETY: the caller's.
@@ -204,6 +215,28 @@ pub(super) unsafe fn weigh_four(
     }
     let [a, b, c, d] = totals;
     state.total = state.total.add(a.add(c).add(b.add(d)));
+}
+
+/// Adds the biases of four queries to the scores of `count` keys, a multiple of 4.
+/// # Safety
+/// As [`weigh_four`]; the first query must have a bias.
+#[inline(never)] // Few models have it
+unsafe fn add_biases(scores: *mut f32, count: usize, queries: &[Query; LANES]) {
+    // What fills up the four has none.
+    let biases = [0, 1, 2, 3].map(|t: usize| match queries[t].bias {
+        bias if bias.is_null() => queries[0].bias,
+        bias => bias,
+    });
+    for key in (0..count).step_by(LANES) {
+        // SAFETY: the caller's; the biases of a tile are there.
+        unsafe {
+            let by_query = biases.map(|bias| V::load_f32(bias.add(key)));
+            for (i, bias) in V::transpose(by_query).into_iter().enumerate() {
+                let at = scores.add((key + i) * LANES);
+                V::load_f32(at).add(bias).store_f32(at);
+            }
+        }
+    }
 }
 
 /// Caps `vectors` of scores.

@@ -2,10 +2,12 @@
 
 use crate::error::{invalid, Error};
 use crate::linear::{ActivationKind, Activations};
-use crate::ops::{row_of, Attrs, Extent, Operands, Region, Step, Tensor, SLOTS};
+use crate::ops::{row_of, Attrs, Extent, Operands, PrepareRouted, Region, Route, Routes, Step};
+use crate::ops::{slot_of, Tensor, SLOTS};
 use crate::program::{Counts, Kind, Program};
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The weights that an op wants packed; an unknown op is an error later.
 fn packed_weights(program: &Program) -> BTreeSet<usize> {
@@ -29,6 +31,16 @@ struct Prepared {
     bytes: usize,
     width: usize,
     rows: Extent,
+    /// Whose lots they are prepared for; null where they are prepared as they stand.
+    routes: *const Routes,
+}
+
+/// Rows that have been sorted by their experts.
+struct Routed {
+    ids: usize,
+    bytes: usize,
+    experts: usize,
+    routes: Arc<Routes>,
 }
 
 /// What is known while a Program is compiled.
@@ -42,6 +54,7 @@ pub struct Compiler<'a> {
     origins: Vec<usize>,
     prepared: [Option<Prepared>; SLOTS],
     slot_bytes: [usize; SLOTS],
+    routed: Option<Routed>,
     /// Page tables whose entries an earlier region of the step has checked.
     pub checked_pages: BTreeSet<[usize; 6]>,
 }
@@ -71,6 +84,7 @@ impl<'a> Compiler<'a> {
             origins: Vec::new(),
             prepared: [None; SLOTS],
             slot_bytes: [0; SLOTS],
+            routed: None,
             checked_pages: BTreeSet::new(),
         }
     }
@@ -82,28 +96,86 @@ impl<'a> Compiler<'a> {
 
     /// Sees to it that rows of `x` are prepared for weights of a kind when the next region runs.
     pub fn prepare(&mut self, x: *const f32, rows: Extent, width: usize, kind: ActivationKind) {
-        let Some(slot) = crate::ops::slot_of(kind) else {
-            return;
-        };
         let most = rows.at(&self.program.capacity);
         let wanted = Prepared {
             address: x as usize,
             bytes: most * width * 4,
             width,
             rows,
+            routes: std::ptr::null(),
         };
-        if self.prepared[slot] == Some(wanted) {
-            return;
+        if self.takes_slot(kind, wanted, Activations::scratch_bytes(kind, most, width)) {
+            self.push(Prepare {
+                x,
+                rows,
+                width,
+                kind,
+            });
         }
-        self.prepared[slot] = Some(wanted);
-        self.slot_bytes[slot] =
-            self.slot_bytes[slot].max(Activations::scratch_bytes(kind, most, width));
-        self.push(Prepare {
-            x,
-            rows,
+    }
+
+    /// As [`Compiler::prepare`], lot after lot of `routes`.
+    pub fn prepare_routed(
+        &mut self,
+        x: *const f32,
+        rows: Extent,
+        width: usize,
+        kind: ActivationKind,
+        routes: &Arc<Routes>,
+        own_rows: bool,
+    ) {
+        let wanted = Prepared {
+            address: x as usize,
+            bytes: rows.at(&self.program.capacity) * width * 4,
             width,
-            kind,
+            rows,
+            routes: Arc::as_ptr(routes),
+        };
+        if self.takes_slot(kind, wanted, routes.prepared_bytes(kind, width)) {
+            let routes = routes.clone();
+            self.push(PrepareRouted {
+                x,
+                width,
+                kind,
+                routes,
+                own_rows,
+            });
+        }
+    }
+
+    /// Whether something must be prepared, which then is in the slot of its kind.
+    fn takes_slot(&mut self, kind: ActivationKind, wanted: Prepared, bytes: usize) -> bool {
+        let Some(slot) = slot_of(kind) else {
+            return false;
+        };
+        self.slot_bytes[slot] = self.slot_bytes[slot].max(bytes);
+        self.prepared[slot].replace(wanted) != Some(wanted)
+    }
+
+    /// Sees to it that the choices `ids` (`[rows, used]`) are sorted by expert when the next region runs.
+    pub fn route(
+        &mut self,
+        ids: *const i32,
+        rows: Extent,
+        used: usize,
+        experts: usize,
+    ) -> Result<Arc<Routes>, Error> {
+        let bytes = rows.at(&self.program.capacity) * used * 4;
+        if let Some(routed) = &self.routed {
+            if (routed.ids, routed.bytes, routed.experts) == (ids as usize, bytes, experts) {
+                return Ok(routed.routes.clone());
+            }
+        }
+        let routes = Routes::new(ids, rows, used, experts, &self.program.capacity)?;
+        let routes = Arc::new(routes);
+        self.push(Route(routes.clone()));
+        self.routed = Some(Routed {
+            ids: ids as usize,
+            bytes,
+            experts,
+            routes: routes.clone(),
         });
+        Ok(routes)
     }
 
     /// Whether an address lies in the step record, which no op writes to.
@@ -178,13 +250,18 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    /// Forgets prepared activations whose source is written to.
+    /// Forgets prepared activations and sorted choices whose source is written to.
     fn overwritten(&mut self, tensor: &Tensor) {
         let end = tensor.address + tensor.dtype.row_bytes(tensor.shape.elements());
+        let meets =
+            |address: usize, bytes: usize| address < end && tensor.address < address + bytes;
         for prepared in &mut self.prepared {
-            if prepared.is_some_and(|p| p.address < end && tensor.address < p.address + p.bytes) {
+            if prepared.is_some_and(|p| meets(p.address, p.bytes)) {
                 *prepared = None;
             }
+        }
+        if self.routed.as_ref().is_some_and(|r| meets(r.ids, r.bytes)) {
+            self.routed = None;
         }
     }
 

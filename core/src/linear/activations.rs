@@ -25,7 +25,7 @@ pub enum ActivationKind {
 }
 
 /// Rows that lie together.
-pub(super) const FOUR: usize = 4;
+pub const FOUR: usize = 4;
 
 /// Bytes of scales and sums behind the values of a block of four rows.
 pub(super) const META: usize = 4 * 4 * FOUR;
@@ -70,6 +70,8 @@ pub struct Activations {
     /// Pieces of a block.
     pub(super) pieces: usize,
     data: *const u8,
+    /// Which rows of F32 these are; null where they follow each other.
+    order: *const i32,
     /// Which of the kernels of bytes is used; all give the same.
     pub(super) dot: ByteDot,
 }
@@ -109,6 +111,22 @@ impl Activations {
         rows: Range<usize>,
         scratch: *mut u8,
     ) -> Activations {
+        // SAFETY: the caller's.
+        unsafe { Activations::prepare_gathered(kind, x, std::ptr::null(), m, k, rows, scratch) }
+    }
+
+    /// As [`Activations::prepare_rows`] of the rows `order[0..m]` of `x`, unless it is null.
+    /// # Safety
+    /// As [`Activations::prepare_rows`], for those rows of `x`; `order` must stay as long as the result is used.
+    pub unsafe fn prepare_gathered(
+        kind: ActivationKind,
+        x: *const f32,
+        order: *const i32,
+        m: usize,
+        k: usize,
+        rows: Range<usize>,
+        scratch: *mut u8,
+    ) -> Activations {
         let pieces = kind.pieces();
         if kind == ActivationKind::F32 {
             return Activations {
@@ -116,6 +134,7 @@ impl Activations {
                 k,
                 pieces,
                 data: x.cast(),
+                order,
                 dot: ByteDot::None,
             };
         }
@@ -127,7 +146,7 @@ impl Activations {
             };
             // SAFETY: the caller's.
             unsafe {
-                let mut x = x.add(row * k);
+                let mut x = x.add(row_of(order, row) * k);
                 let mut to = scratch.add(row / FOUR * kind.four_bytes(k) + row % FOUR * 4);
                 for _ in 0..k / BLOCK {
                     quantize(form, x, to);
@@ -141,6 +160,7 @@ impl Activations {
             k,
             pieces,
             data: scratch,
+            order: std::ptr::null(),
             dot: byte_dot(),
         }
     }
@@ -151,7 +171,10 @@ impl Activations {
     #[inline(always)]
     pub(super) unsafe fn row(&self, row: usize) -> *const f32 {
         // SAFETY: the caller's.
-        unsafe { self.data.cast::<f32>().add(row * self.k) }
+        unsafe {
+            let row = row_of(self.order, row);
+            self.data.cast::<f32>().add(row * self.k)
+        }
     }
 
     /// Start of the four rows that a quantized row lies in.
@@ -162,6 +185,18 @@ impl Activations {
         // SAFETY: the caller's.
         unsafe { self.data.add(row / FOUR * self.kind.four_bytes(self.k)) }
     }
+}
+
+/// The row that stands at a place of `order`.
+/// # Safety
+/// There must be that place, unless `order` is null.
+#[inline(always)]
+unsafe fn row_of(order: *const i32, place: usize) -> usize {
+    if order.is_null() {
+        return place;
+    }
+    // SAFETY: the caller's.
+    unsafe { *order.add(place) as usize }
 }
 
 /// Writes one block of a row, its pieces 16 bytes apart.

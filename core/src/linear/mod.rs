@@ -9,7 +9,7 @@ mod quantized;
 mod tests;
 mod weight;
 
-pub use activations::{ActivationKind, Activations};
+pub use activations::{ActivationKind, Activations, FOUR};
 pub use weight::{PackedWeight, GROUP};
 
 use std::ops::Range;

@@ -1,116 +1,36 @@
-//! The highest scores of a row, and products of rows with the experts that they chose.
+//! Products of rows with the experts that they chose: the rows of an expert go through its weight together.
 
-use super::gather::index;
 use super::lanes::dot;
+use super::routes::{Lot, Routes};
 use super::{Extent, Operands, Region, Step, Weight};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::executor::Compiler;
-use crate::linear::{linear, ActivationKind, Activations, PackedWeight, GROUP};
+use crate::linear::{linear, ActivationKind, PackedWeight, GROUP};
 use crate::program::Counts;
 use std::ops::Range;
+use std::sync::Arc;
 
-struct TopK {
-    rows: Extent,
-    width: usize,
-    count: usize,
-    x: *const f32,
-    values: *mut f32,
-    indexes: *mut i32,
-}
+/// Groups of features whose product is computed before it is handed to the rows.
+const CHUNK: usize = 16;
 
-/// Checks and adds `topK`.
-pub fn compile_top_k(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Error> {
-    let count = operands.attrs.count()?;
-    let x = operands.f32(0)?;
-    operands.check(
-        x.shape.dims.len() > 1,
-        "x must have a dimension before the last",
-    )?;
-    let width = x.shape.last();
-    operands.check(
-        (1..=width).contains(&count),
-        "k must be within the last dimension",
-    )?;
-    let mut shape = x.shape.clone();
-    *shape.dims.last_mut().expect("the rank is not 0") = count;
-    compiler.push(TopK {
-        rows: Extent::rows(&x.shape),
-        width,
-        count,
-        x: x.f32(),
-        values: operands.output(0, DType::F32, &shape)?.f32(),
-        indexes: operands.output(1, DType::I32, &shape)?.i32(),
-    });
-    operands.attrs.done()
-}
-
-impl Region for TopK {
-    fn units(&self, counts: &Counts) -> usize {
-        self.rows.at(counts)
-    }
-
-    fn unit_work(&self, _counts: &Counts) -> f32 {
-        (self.width * self.count) as f32
-    }
-
-    unsafe fn run(
-        &self,
-        _step: &Step,
-        units: Range<usize>,
-        _scratch: *mut u8,
-    ) -> Result<(), Error> {
-        for row in units {
-            // SAFETY: the caller's.
-            let x = unsafe { std::slice::from_raw_parts(self.x.add(row * self.width), self.width) };
-            let mut last = None;
-            for place in 0..self.count {
-                let next = after(x, last);
-                // SAFETY: the caller's.
-                unsafe {
-                    *self.values.add(row * self.count + place) = x[next];
-                    *self.indexes.add(row * self.count + place) = next as i32;
-                }
-                last = Some(next);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The element that comes after `last`: from the highest down, the first of equals first, NaN as the lowest.
-fn after(x: &[f32], last: Option<usize>) -> usize {
-    let key = |i: usize| {
-        if x[i].is_nan() {
-            f32::NEG_INFINITY
-        } else {
-            x[i]
-        }
-    };
-    let waits = |i: &usize| {
-        last.is_none_or(|last| key(*i) < key(last) || key(*i) == key(last) && *i > last)
-    };
-    (0..x.len())
-        .filter(waits)
-        .reduce(|best, i| if key(i) > key(best) { i } else { best })
-        .unwrap_or(0)
-}
+/// Elements of a row of such a product.
+const STRIDE: usize = CHUNK * GROUP;
 
 struct Experts {
-    /// Rows, each with `used` experts.
-    rows: Extent,
-    used: usize,
-    experts: usize,
+    routes: Arc<Routes>,
     /// Each expert of a row reads a row of its own.
     own_rows: bool,
     width: usize,
+    /// Of an expert.
     features: usize,
+    /// Groups of the weight that the features of an expert lie in, at most: they may begin and end inside of one.
+    groups: usize,
     kind: ActivationKind,
-    /// Scratch before the output of a product: activations, and what the product needs.
-    before: [usize; 2],
+    /// Scratch of a product, before its place.
+    work_bytes: usize,
     x: *const f32,
     weight: Weight,
-    ids: *const i32,
     output: *mut f32,
 }
 
@@ -142,67 +62,73 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
         "x and ids differ in rows",
     )?;
     *shape.dims.last_mut().expect("the rank is 3") = features;
-    let (mut kind, mut before) = (ActivationKind::F32, [0, 0]);
+    let rows = Extent::rows(&ids.shape);
+    let routes = compiler.route(ids.i32(), rows, used, experts)?;
+    let (mut kind, mut work_bytes) = (ActivationKind::F32, 0);
     if let Weight::Packed(packed) = weight {
         // SAFETY: whoever bound the Program vouches for the handle.
         let packed: &PackedWeight = unsafe { &*packed };
         kind = packed.activation_kind();
-        before = [
-            Activations::scratch_bytes(kind, 1, width).next_multiple_of(64),
-            packed.scratch_bytes(1).next_multiple_of(64),
-        ];
+        work_bytes = packed.scratch_bytes(routes.longest()).next_multiple_of(64);
+        compiler.prepare_routed(
+            x.f32(),
+            Extent::rows(&x.shape),
+            width,
+            kind,
+            &routes,
+            own_rows,
+        );
     }
     compiler.push(Experts {
-        rows: Extent::rows(&ids.shape),
-        used,
-        experts,
+        routes,
         own_rows,
         width,
         features,
+        groups: features.div_ceil(GROUP) + usize::from(features % GROUP != 0),
         kind,
-        before,
+        work_bytes,
         x: x.f32(),
         weight,
-        ids: ids.i32(),
         output: operands.output(0, DType::F32, &shape)?.f32(),
     });
     operands.attrs.done()
 }
 
 impl Region for Experts {
+    /// A choice of a row and a group of features: of a lot the first is all that are in that group, the others are nothing.
+    /// So every range of units is about as much work as it is long.
     fn units(&self, counts: &Counts) -> usize {
-        self.rows.at(counts) * self.used
+        self.routes.choices(counts) * self.groups
     }
 
     fn unit_work(&self, _counts: &Counts) -> f32 {
-        (self.features * self.width) as f32 * 0.03
+        (GROUP * self.width) as f32 * 0.03
     }
 
     fn scratch_bytes(&self) -> usize {
-        // An expert's rows may begin and end inside a group.
-        self.before[0] + self.before[1] + (self.features.div_ceil(GROUP) + 1) * GROUP * 4
+        self.work_bytes + self.routes.longest() * STRIDE * 4
     }
 
-    unsafe fn run(&self, _step: &Step, units: Range<usize>, scratch: *mut u8) -> Result<(), Error> {
-        for unit in units {
-            // SAFETY: the caller's; the index is checked.
-            unsafe {
-                let expert = index(self.ids, unit, self.experts, "experts of the model")?;
-                let row = if self.own_rows {
-                    unit
-                } else {
-                    unit / self.used
+    unsafe fn run(&self, step: &Step, units: Range<usize>, scratch: *mut u8) -> Result<(), Error> {
+        // SAFETY: the caller's; an earlier region has sorted the rows of this step.
+        unsafe {
+            for lot in self.routes.lots() {
+                let begin = lot.first * self.groups;
+                let group_at = |unit: usize| {
+                    let group = unit.saturating_sub(begin).div_ceil(lot.count);
+                    group.min(self.groups)
                 };
-                let x = self.x.add(row * self.width);
-                let output = self.output.add(unit * self.features);
+                let (start, end) = (group_at(units.start), group_at(units.end));
+                // Past the last group of an expert that lies in fewer.
+                let first = lot.expert * self.features;
+                let all = first / GROUP..(first + self.features).div_ceil(GROUP);
+                let groups = all.start + start..(all.start + end).min(all.end);
+                if groups.is_empty() {
+                    continue;
+                }
                 match self.weight {
-                    Weight::Packed(weight) => self.packed(&*weight, expert, x, output, scratch),
-                    Weight::Dense(weight) => {
-                        for feature in 0..self.features {
-                            let w = weight.add((expert * self.features + feature) * self.width);
-                            *output.add(feature) = dot(x, w, self.width);
-                        }
-                    }
+                    Weight::Packed(weight) => self.packed(&*weight, step, lot, groups, scratch),
+                    Weight::Dense(weight) => self.dense(weight, lot, groups),
                 }
             }
         }
@@ -211,42 +137,72 @@ impl Region for Experts {
 }
 
 impl Experts {
-    /// One row times one expert, a whole number of groups, of which the expert's rows are taken.
+    /// The features of an expert that lie in some groups, counted from its first.
+    fn features_in(&self, expert: usize, groups: &Range<usize>) -> Range<usize> {
+        let first = expert * self.features;
+        (groups.start * GROUP).max(first) - first
+            ..(groups.end * GROUP).min(first + self.features) - first
+    }
+
+    /// The rows of a lot by some groups of its expert.
     /// # Safety
-    /// As [`Region::run`], for a row of `x` and of `output`.
+    /// As [`Region::run`].
     unsafe fn packed(
         &self,
         weight: &PackedWeight,
-        expert: usize,
-        x: *const f32,
-        output: *mut f32,
+        step: &Step,
+        lot: &Lot,
+        groups: Range<usize>,
         scratch: *mut u8,
     ) {
-        let first = expert * self.features;
-        let groups = first / GROUP..(first + self.features).div_ceil(GROUP);
-        // SAFETY: the caller's; the scratch has room for the three parts, and the product writes rows of `groups` only.
+        // SAFETY: the caller's; the scratch has room for both parts, and the product writes rows of `chunk` only.
         unsafe {
-            let work = scratch.add(self.before[0]);
-            let product = work.add(self.before[1]).cast::<f32>();
-            let x = Activations::prepare(self.kind, x, 1, self.width, scratch);
-            let y = product.wrapping_sub(groups.start * GROUP);
-            linear(weight, &x, 1, None, y, 0, groups.clone(), work);
-            output.copy_from(product.add(first - groups.start * GROUP), self.features);
+            let product = scratch.add(self.work_bytes).cast::<f32>();
+            let x =
+                self.routes
+                    .activations(lot, self.x, self.width, self.kind, self.own_rows, step);
+            for start in groups.clone().step_by(CHUNK) {
+                let chunk = start..(start + CHUNK).min(groups.end);
+                let y = product.wrapping_sub(start * GROUP);
+                linear(
+                    weight,
+                    &x,
+                    lot.count,
+                    None,
+                    y,
+                    STRIDE,
+                    chunk.clone(),
+                    scratch,
+                );
+                let features = self.features_in(lot.expert, &chunk);
+                let skipped = lot.expert * self.features + features.start - start * GROUP;
+                for (row, choice) in self.routes.choices_of(lot).iter().enumerate() {
+                    let to = *choice as usize * self.features + features.start;
+                    let from = product.add(row * STRIDE + skipped);
+                    self.output
+                        .add(to)
+                        .copy_from_nonoverlapping(from, features.len());
+                }
+            }
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::after;
-
-    #[test]
-    fn from_the_highest_down() {
-        let x = [1.0, f32::NAN, 3.0, 3.0, f32::NEG_INFINITY];
-        let mut order = vec![after(&x, None)];
-        for _ in 1..x.len() {
-            order.push(after(&x, order.last().copied()));
+    /// The same by a weight that no upload has packed.
+    /// # Safety
+    /// As [`Region::run`].
+    unsafe fn dense(&self, weight: *const f32, lot: &Lot, groups: Range<usize>) {
+        let features = self.features_in(lot.expert, &groups);
+        // SAFETY: the caller's.
+        unsafe {
+            let rows = self.routes.rows_of(lot, self.own_rows);
+            for (row, choice) in rows.iter().zip(self.routes.choices_of(lot)) {
+                let x = self.x.add(*row as usize * self.width);
+                for feature in features.clone() {
+                    let w = weight.add((lot.expert * self.features + feature) * self.width);
+                    let y = self.output.add(*choice as usize * self.features + feature);
+                    y.write(dot(x, w, self.width));
+                }
+            }
         }
-        assert_eq!(order, [2, 3, 0, 1, 4]);
     }
 }

@@ -17,10 +17,13 @@ mod reduce;
 mod region;
 mod rope;
 mod rope_shift;
+mod routes;
 mod softmax;
+mod top_k;
 
 pub use operands::{Attrs, Operands, Tensor, Weight};
 pub use region::{slot_of, Extent, Region, Step, SLOTS};
+pub use routes::{PrepareRouted, Route, Routes};
 
 use crate::error::Error;
 use crate::executor::Compiler;
@@ -77,7 +80,7 @@ pub static OPS: &[OpRow] = &[
     op(22, "softmax", 1, 1, softmax::compile),
     OpRow {
         outputs: (2, 2),
-        ..op(23, "topK", 1, 1, experts::compile_top_k)
+        ..op(23, "topK", 1, 1, top_k::compile)
     },
     op(30, "layerNorm", 3, 1, norm::compile_layer_norm),
     op(31, "rmsNorm", 2, 1, norm::compile_rms_norm),

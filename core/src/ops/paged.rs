@@ -1,9 +1,9 @@
 //! The paged KV cache: writing rows to their slots, and attention over the pages of a sequence.
 
 use super::gather::index;
-use super::paged_plain::{PlainAttention, RelativeBias};
+use super::paged_plain::PlainAttention;
 use super::{Extent, Operands, Region, Step, Tensor};
-use crate::attention::{paged_attention, write_kv, AttentionShape};
+use crate::attention::{paged_attention, write_kv, AttentionShape, ByDistance, RelativeBias};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::executor::Compiler;
@@ -174,8 +174,26 @@ struct PagedAttention {
     q: *const f32,
     key_cache: *const u8,
     value_cache: *const u8,
-    slopes: Option<*const f32>,
+    by_distance: ByDistance,
     output: *mut f32,
+}
+
+/// The relative bias at `position`, where there is one.
+fn relative_bias(
+    operands: &Operands,
+    position: usize,
+    heads: usize,
+) -> Result<Option<RelativeBias>, Error> {
+    let Some(bias) = operands.optional(position, DType::F32)? else {
+        return Ok(None);
+    };
+    let fits = bias.shape.lead == Lead::Fixed
+        && matches!(bias.shape.dims[..], [distances, columns] if distances % 2 == 1 && columns == heads);
+    operands.check(fits, "a relative bias must be [an odd number, heads]")?;
+    Ok(Some(RelativeBias {
+        table: bias.f32(),
+        farthest: bias.shape.dims[0] / 2,
+    }))
 }
 
 /// Checks and adds `pagedAttention`.
@@ -237,23 +255,26 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
         compiler.push(CheckPages(lookup));
     }
     let slopes = operands.vector(6, heads)?;
-    let bias = RelativeBias::new(&operands, 7, heads)?;
+    let bias = relative_bias(&operands, 7, heads)?;
     let positions = operands.optional(8, DType::I32)?;
     operands.check(positions.is_none_or(per_row), "positions and q do not fit")?;
+    let by_distance = ByDistance {
+        slopes,
+        bias,
+        positions: positions.map(|positions| positions.i32().cast_const()),
+    };
     let (q, key_cache, value_cache) = (q.f32(), key_cache.bytes(), value_cache.bytes());
     let output = operands
         .output(0, DType::F32, &operands.f32(0)?.shape)?
         .f32();
-    if bias.is_some() || positions.is_some() || !shape.head_dim.is_multiple_of(LANES) {
+    if !shape.head_dim.is_multiple_of(LANES) {
         compiler.push(PlainAttention {
             lookup,
             shape,
             q,
             key_cache,
             value_cache,
-            slopes,
-            bias,
-            positions: positions.map(|positions| positions.i32().cast_const()),
+            by_distance,
             output,
         });
     } else {
@@ -263,7 +284,7 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
             q,
             key_cache,
             value_cache,
-            slopes,
+            by_distance,
             output,
         });
     }
@@ -340,7 +361,7 @@ impl Region for PagedAttention {
     }
 
     fn scratch_bytes(&self) -> usize {
-        self.shape.scratch_bytes()
+        self.shape.scratch_bytes() + self.by_distance.scratch_bytes(&self.shape)
     }
 
     unsafe fn run(&self, step: &Step, units: Range<usize>, scratch: *mut u8) -> Result<(), Error> {
@@ -364,7 +385,7 @@ impl Region for PagedAttention {
                     self.lookup.lengths,
                     self.lookup.sequences,
                     self.lookup.page_table,
-                    self.slopes,
+                    &self.by_distance,
                     &self.shape,
                     row..row + count,
                     head..head + heads,

@@ -1,41 +1,14 @@
 //! Attention over a paged cache in its plain form, a row of one head at a time: for what the tiles of [`crate::attention`] do not do,
-//! a relative bias and heads whose width is no multiple of 4.
+//! heads whose width is no multiple of 4.
 
 use super::paged::Lookup;
-use super::{Operands, Region, Step};
-use crate::attention::{AttentionShape, Part};
+use super::{Region, Step};
+use crate::attention::{AttentionShape, ByDistance, Part, RelativeBias};
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::program::{Counts, Lead};
+use crate::program::Counts;
 use crate::simd::{f16_to_f32, tanh, Exp, Vector, LANES, V};
 use std::ops::Range;
-
-/// A bias by distance: `[2 * farthest + 1, heads]`, whose ends stand for all that lies beyond.
-#[derive(Clone, Copy)]
-pub struct RelativeBias {
-    table: *const f32,
-    farthest: usize,
-}
-
-impl RelativeBias {
-    /// The input at `position`, where there is one.
-    pub fn new(
-        operands: &Operands,
-        position: usize,
-        heads: usize,
-    ) -> Result<Option<RelativeBias>, Error> {
-        let Some(bias) = operands.optional(position, DType::F32)? else {
-            return Ok(None);
-        };
-        let fits = bias.shape.lead == Lead::Fixed
-            && matches!(bias.shape.dims[..], [distances, columns] if distances % 2 == 1 && columns == heads);
-        operands.check(fits, "a relative bias must be [an odd number, heads]")?;
-        Ok(Some(RelativeBias {
-            table: bias.f32(),
-            farthest: bias.shape.dims[0] / 2,
-        }))
-    }
-}
 
 pub struct PlainAttention {
     pub lookup: Lookup,
@@ -43,10 +16,7 @@ pub struct PlainAttention {
     pub q: *const f32,
     pub key_cache: *const u8,
     pub value_cache: *const u8,
-    pub slopes: Option<*const f32>,
-    pub bias: Option<RelativeBias>,
-    /// Where each row stands among the keys; at the last one that it sees where there are none.
-    pub positions: Option<*const i32>,
+    pub by_distance: ByDistance,
     pub output: *mut f32,
 }
 
@@ -119,7 +89,7 @@ impl PlainAttention {
                     wide,
                 );
             }
-            let position = match self.positions {
+            let position = match self.by_distance.positions {
                 Some(positions) => *positions.add(row),
                 None => length as i32 - 1,
             };
@@ -247,7 +217,10 @@ impl PlainAttention {
         let softcap = self.shape.softcap;
         // SAFETY: the caller's; a table has a line for each distance, and a slope for each head.
         unsafe {
-            let slope = self.slopes.map_or(0.0, |slopes| *slopes.add(head));
+            let slope = self
+                .by_distance
+                .slopes
+                .map_or(0.0, |slopes| *slopes.add(head));
             let mut greatest = f32::NEG_INFINITY;
             for key in keys.clone() {
                 let mut score = *scores.add(key);
@@ -256,7 +229,7 @@ impl PlainAttention {
                     score = softcap * bent;
                 }
                 let distance = key as i32 - position;
-                if let Some(RelativeBias { table, farthest }) = self.bias {
+                if let Some(RelativeBias { table, farthest }) = self.by_distance.bias {
                     let farthest = farthest as i32;
                     let line = (distance.clamp(-farthest, farthest) + farthest) as usize;
                     score += *table.add(line * self.shape.heads + head);

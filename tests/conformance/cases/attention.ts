@@ -171,6 +171,23 @@ const pagedCases = [
     attrs: { window: 6, softcap: 4 },
   }),
   paged("slopes, rows that see keys ahead", { ...grouped, slopes: true, positions: [0, 1, 3, 32, 20, 40] }),
+  paged("relative bias, 700 keys, heads of 64", {
+    heads: 8,
+    kvHeads: 8,
+    headDim: 64,
+    pageSize: 32,
+    farthest: 128,
+    lengths: [700, 700, 700, 700, 700, 512, 513, 511],
+    sequences: [1, 1, 1, 1, 1, 0, 2, 2],
+    positions: [0, 1, 130, 398, 699, 511, 0, 300],
+  }),
+  paged("relative bias, heads of 10", {
+    heads: 4,
+    kvHeads: 2,
+    headDim: 10,
+    farthest: 8,
+    positions: [0, 1, 3, 32, 20, 40],
+  }),
   paged("relative bias, a row without keys", {
     ...grouped,
     farthest: 3,
