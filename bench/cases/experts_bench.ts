@@ -27,5 +27,5 @@ function experts(dtype: DType, rows: number): void {
 }
 
 for (const rows of [1, 128]) {
-  for (const dtype of ["q4_0", "q4_k", "q8_0"] as const) experts(dtype, rows);
+  for (const dtype of ["q4_0", "q4_k", "q8_0", "f32"] as const) experts(dtype, rows);
 }
