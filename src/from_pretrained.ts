@@ -65,7 +65,7 @@ export async function cachedModel(
   { revision = "main", cache }: Pick<FromPretrainedOptions, "revision" | "cache"> = {},
 ): Promise<string> {
   const [repository, file] = name.split(":");
-  const hub = cache ?? await cacheFolder();
+  const hub = cache ?? await cacheFolder(name);
   const folder = `${hub}/models--${repository.replaceAll("/", "--")}`;
   const commit = await kindOfPath(`${folder}/refs/${revision}`) === "file"
     ? (await readText(await openPath(`${folder}/refs/${revision}`))).trim()
@@ -73,25 +73,38 @@ export async function cachedModel(
   const snapshot = `${folder}/snapshots/${commit}`;
   const path = file === undefined ? snapshot : `${snapshot}/${file}`;
   if (/^[\w.-]+$/.test(commit) && commit !== ".." && await kindOfPath(path)) return path;
+  const download = [
+    `hf download ${repository}`,
+    ...file === undefined ? [] : [file],
+    ...revision === "main" ? [] : ["--revision", revision],
+    ...cache === undefined ? [] : ["--cache-dir", cache],
+  ];
   throw new ModelNotFoundError(
-    `there is no file or folder ${name}, and the Hub model ${name} at ${revision} is not in ${hub}; ` +
-      `nothing is downloaded here, fetch it with the Hub's own tools first`,
+    `there is no file or folder ${name}, nor is the Hub model ${name} at ${revision} in ${hub}, and ` +
+      `nothing is downloaded here; run ${download.join(" ")} first`,
   );
 }
 
-/** The Hub's cache, as its own tools find it. */
-async function cacheFolder(): Promise<string> {
-  const explicit = await variable("HF_HUB_CACHE");
+/** What says where the Hub's cache is. */
+const CACHE_VARIABLES = ["HF_HUB_CACHE", "HF_HOME", "HOME", "USERPROFILE"] as const;
+
+/** The Hub's cache, as its own tools find it; `model` is what is looked for. */
+async function cacheFolder(model: string): Promise<string> {
+  const explicit = await variable("HF_HUB_CACHE", model);
   if (explicit) return explicit;
-  const home = await variable("HF_HOME");
+  const home = await variable("HF_HOME", model);
   if (home) return `${home}/hub`;
-  const user = await variable("HOME") ?? await variable("USERPROFILE");
-  if (!user) throw new ModelNotFoundError("there is no home folder here; give the cache's folder as `cache`");
+  const user = await variable("HOME", model) ?? await variable("USERPROFILE", model);
+  if (!user) {
+    throw new ModelNotFoundError(
+      "there is no home folder here; set HF_HUB_CACHE, or give the cache's folder as `cache`",
+    );
+  }
   return `${user}/.cache/huggingface/hub`;
 }
 
 /** An environment variable; the runtime is never left to ask the user for the permission. */
-async function variable(name: string): Promise<string | undefined> {
+async function variable(name: typeof CACHE_VARIABLES[number], model: string): Promise<string | undefined> {
   const { Deno: deno, process } = globalThis as {
     Deno?: Pick<typeof Deno, "env" | "permissions">;
     process?: { env: Record<string, string | undefined> };
@@ -99,7 +112,11 @@ async function variable(name: string): Promise<string | undefined> {
   if (!deno) return process?.env[name];
   const { state } = await deno.permissions.query({ name: "env", variable: name });
   if (state !== "granted") {
-    throw new PermissionError(`finding the Hub's cache (${name})`, `--allow-env=${name}, or give \`cache\``);
+    throw new PermissionError(
+      `there is no file or folder ${model}, and looking for it in the Hub's cache`,
+      // All at once: a run for each would be a nuisance.
+      `--allow-env=${CACHE_VARIABLES.join()}`,
+    );
   }
   return deno.env.get(name);
 }

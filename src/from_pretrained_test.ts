@@ -33,19 +33,20 @@ Deno.test("a Hub name whose files are in the cache is loaded from there", () =>
     assertEquals(model.config.architecture, "llama");
   }));
 
-Deno.test("a Hub name that is not in the cache says so, and that nothing is downloaded", () =>
+Deno.test("a Hub name that is not in the cache says so, and how to get it", () =>
   withFolder(async (cache) => {
     await cacheWith(cache);
-    for (
-      const [name, revision] of [["org/other", "main"], ["org/tiny", "v2"], ["org/tiny:x.gguf", "main"], [
-        "org/tiny",
-        "..",
-      ]]
-    ) {
+    const missing: [name: string, revision: string, download: string][] = [
+      ["org/other", "main", "org/other"],
+      ["org/tiny", "v2", "org/tiny --revision v2"],
+      ["org/tiny:x.gguf", "main", "org/tiny x.gguf"],
+      ["org/tiny", "..", "org/tiny --revision .."],
+    ];
+    for (const [name, revision, download] of missing) {
       await assertRejects(
         () => fromPretrained(name, { cache, revision }),
         ModelNotFoundError,
-        "nothing is downloaded",
+        `nothing is downloaded here; run hf download ${download} --cache-dir ${cache} first`,
       );
     }
   }));

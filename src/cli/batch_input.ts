@@ -7,6 +7,7 @@ import { InvalidFileError } from "../errors.ts";
 import { openSource } from "../formats/source.ts";
 import type { ByteSource } from "../formats/byte_source.ts";
 import { idOf } from "./batch_request.ts";
+import { readLines } from "./lines.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** A line that is not blank. */
@@ -16,11 +17,6 @@ export interface BatchLine {
   /** What stands in it. */
   readonly text: string;
 }
-
-const CHUNK_BYTES = 1 << 16;
-/** A longer line is none: no prompt is, and a file without line breaks must not fill the memory. */
-const LONGEST_LINE = 1 << 26;
-const LINE_FEED = 10;
 
 /** Reads lines one after the other, whoever asks. */
 export class BatchInput implements Disposable {
@@ -92,27 +88,7 @@ export class BatchInput implements Disposable {
         });
       }
     };
-    let rest = new Uint8Array();
-    for (let at = 0; at < this.size; at += CHUNK_BYTES) {
-      const chunk = await this.#source.read(at, Math.min(CHUNK_BYTES, this.size - at));
-      const bytes = new Uint8Array(rest.length + chunk.length);
-      bytes.set(rest);
-      bytes.set(chunk, rest.length);
-      let start = 0;
-      for (let end; (end = bytes.indexOf(LINE_FEED, start)) >= 0; start = end + 1) {
-        yield decode(bytes.subarray(start, end + 1));
-      }
-      rest = bytes.slice(start);
-      if (rest.length > LONGEST_LINE) {
-        throw new InvalidFileError(
-          `a line is longer than ${LONGEST_LINE} bytes, put each request in a line of its own`,
-          {
-            file: this.#path,
-          },
-        );
-      }
-    }
-    if (rest.length > 0) yield decode(rest);
+    for await (const line of readLines(this.#source)) yield decode(line);
   }
 
   /** Closes the file. */

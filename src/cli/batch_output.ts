@@ -4,8 +4,8 @@
  * @module
  */
 import { InvalidFileError, PermissionError } from "../errors.ts";
-
-const LINE_FEED = 10;
+import { openPath } from "../formats/source_file.ts";
+import { isWhole, readLines } from "./lines.ts";
 
 /** Appends results to a file in order of their lines. */
 export class BatchOutput implements Disposable {
@@ -18,11 +18,11 @@ export class BatchOutput implements Disposable {
   #lines: number;
   #failed: number;
 
-  private constructor(file: Deno.FsFile, results: readonly Result[]) {
+  private constructor(file: Deno.FsFile, { ids, failed }: Earlier) {
     this.#file = file;
-    this.ids = results.map(({ id }) => id);
-    this.#lines = results.length;
-    this.#failed = results.filter(({ error }) => error !== undefined).length;
+    this.ids = ids;
+    this.#lines = ids.length;
+    this.#failed = failed;
   }
 
   /**
@@ -33,13 +33,10 @@ export class BatchOutput implements Disposable {
   static async open(path: string): Promise<BatchOutput> {
     const file = await openFile(path);
     try {
-      const bytes = new Uint8Array((await file.stat()).size);
-      for (let at = 0; at < bytes.length;) at += await file.read(bytes.subarray(at)) ?? bytes.length;
-      const whole = bytes.subarray(0, bytes.lastIndexOf(LINE_FEED) + 1);
-      const results = parse(path, whole);
-      await file.truncate(whole.length);
-      await file.seek(whole.length, Deno.SeekMode.Start);
-      return new BatchOutput(file, results);
+      const earlier = await readEarlier(path);
+      await file.truncate(earlier.bytes);
+      await file.seek(earlier.bytes, Deno.SeekMode.Start);
+      return new BatchOutput(file, earlier);
     } catch (error) {
       file.close();
       throw error;
@@ -89,6 +86,16 @@ export class BatchOutput implements Disposable {
   }
 }
 
+/** What is kept of the results of an earlier run. */
+interface Earlier {
+  /** Their ids, in order. */
+  readonly ids: readonly unknown[];
+  /** Those of them that are errors. */
+  readonly failed: number;
+  /** Bytes of them all. */
+  readonly bytes: number;
+}
+
 interface Result {
   readonly index: number;
   readonly id?: unknown;
@@ -109,18 +116,34 @@ async function openFile(path: string): Promise<Deno.FsFile> {
   }
 }
 
-/** The results of an earlier run, numbered from 0. */
-function parse(path: string, bytes: Uint8Array): Result[] {
-  const lines = new TextDecoder().decode(bytes).split("\n").slice(0, -1);
-  return lines.map((line, i) => {
-    try {
-      const result: Result = JSON.parse(line);
-      if (result.index === i) return result;
-    } catch {
-      // No JSON: as any other line that this command has not written.
+/** Looks through the results of an earlier run, one at a time: a job of millions has more than the memory holds. */
+async function readEarlier(path: string): Promise<Earlier> {
+  const source = await openPath(path);
+  try {
+    const ids: unknown[] = [];
+    let [failed, bytes] = [0, 0];
+    for await (const line of readLines(source)) {
+      if (!isWhole(line)) break;
+      const { id, error } = parse(path, line, ids.length);
+      ids.push(id);
+      if (error !== undefined) failed++;
+      bytes += line.length;
     }
-    throw new InvalidFileError(`line ${i + 1} is no result of a batch, name another file`, { file: path });
-  });
+    return { ids, failed, bytes };
+  } finally {
+    source.close();
+  }
+}
+
+/** The result that is in the line of this number, from 0. */
+function parse(path: string, line: Uint8Array, index: number): Result {
+  try {
+    const result: Result = JSON.parse(new TextDecoder().decode(line));
+    if (result.index === index) return result;
+  } catch {
+    // No JSON: as any other line that this command has not written.
+  }
+  throw new InvalidFileError(`line ${index + 1} is no result of a batch, name another file`, { file: path });
 }
 
 function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {

@@ -53,7 +53,8 @@ export function addCommands(program: Command, context: CommandContext): void {
       choose(async () => (await import("./chat.ts")).chat(model, options, signal))
     );
   add(program, "inspect", "show metadata, tensors, the memory needed and whether it fits", [
-    ...modelOptions(),
+    // Nothing is computed.
+    ...modelOptions().filter(({ long }) => long !== "--threads"),
     new Option("--verify", "read all of a .forge file and check its checksums"),
   ])
     .argument("[model]", MODEL)

@@ -66,7 +66,7 @@ const LONG_TEXT = 65536;
 const VALUE_WIDTH = 80;
 
 /** Options of `inspect`. */
-export interface InspectOptions extends ModelOptions {
+export interface InspectOptions extends Omit<ModelOptions, "threads"> {
   /** Read everything and check the checksums. */
   verify?: boolean;
 }
@@ -96,7 +96,7 @@ export async function inspect(
   }
 }
 
-async function inspectFile(file: ModelFile, options: ModelOptions): Promise<Inspection> {
+async function inspectFile(file: ModelFile, options: InspectOptions): Promise<Inspection> {
   const tensors = [...file.tensors.values()];
   const fields = { ...file.metadata, ...file.config };
   const named = fields["general.architecture"] ?? fields.model_type;
@@ -114,7 +114,7 @@ async function inspectFile(file: ModelFile, options: ModelOptions): Promise<Insp
 /** What a backend would need to load the file, or the reason why it cannot be loaded. */
 async function need(
   file: ModelFile,
-  options: ModelOptions,
+  options: InspectOptions,
 ): Promise<Pick<Inspection, "context" | "memory" | "problem">> {
   let context: number | null = null;
   try {

@@ -64,7 +64,7 @@ export function modelOptions(): Option[] {
   return [
     new Option(
       "--model <model>",
-      "file (.gguf, .safetensors, .forge), folder, URL, or org/name in the Hub's cache; default: the model built in",
+      "file (.gguf, .safetensors, .forge), folder, URL, or org/name after `hf download`; default: the model built in",
     ),
     new Option("--backend <name>", "where to run").choices(["auto", ...BACKEND_NAMES]),
     new Option(

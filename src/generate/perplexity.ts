@@ -4,6 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors.ts";
+import { Logprobs } from "../sampling/logprobs.ts";
 import type { Engine } from "./engine.ts";
 import { computeLogits } from "./scoring.ts";
 
@@ -35,7 +36,7 @@ export async function perplexity(
   for (let start = 0; start + 1 < ids.length; start += window) {
     const part = ids.slice(start, start + window);
     const look = (logits: Float32Array, row: number): void => {
-      sum -= logProbability(logits, part[row + 1]);
+      sum -= new Logprobs(logits).of(part[row + 1]);
       tokens++;
     };
     await computeLogits(engine, { tokens: part.slice(0, -1), rows: "every", look, signal });
@@ -43,13 +44,4 @@ export async function perplexity(
   if (tokens === 0) throw new InvalidArgumentError("a text of at least two tokens is needed");
   const nll = sum / tokens;
   return { perplexity: Math.exp(nll), nll, tokens };
-}
-
-/** ln p of a token under a row of logits. */
-function logProbability(logits: Float32Array, id: number): number {
-  let max = -Infinity;
-  for (let i = 0; i < logits.length; i++) if (logits[i] > max) max = logits[i];
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - max);
-  return logits[id] - max - Math.log(sum);
 }

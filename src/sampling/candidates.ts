@@ -210,3 +210,6 @@ export class Candidates {
     this.#weighed = true;
   }
 }
+
+/** Room for one row. All that look at one share it: they never wait, so no two are at work at once. */
+export const scratch: Candidates = new Candidates();

@@ -5,7 +5,7 @@
  * @module
  */
 import { BackendError, InvalidArgumentError } from "../errors.ts";
-import { Candidates } from "./candidates.ts";
+import { type Candidates, scratch } from "./candidates.ts";
 import { draw } from "./draw.ts";
 import { dry } from "./dry.ts";
 import { biasLogits } from "./logit_bias.ts";
@@ -25,9 +25,6 @@ export type { SamplingOptions } from "./options.ts";
 
 /** What the draws of one position are for; each has a counter of its own. */
 const DRAW = { token: 0, xtc: 1 };
-
-/** Room for one choice. All samplers share it: `next` never waits, so no two are at work at once. */
-const scratch = new Candidates();
 
 /**
  * Chooses tokens for one sequence. Its only state is mirostat's; draws depend on the seed and the position alone.

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Candidates } from "./candidates.ts";
+import { type Candidates, scratch } from "./candidates.ts";
 import { cutAt } from "./select.ts";
 
 /** Keeps the `k` likeliest tokens; of equally likely ones those of lower ids. */
@@ -17,7 +17,7 @@ export function topK(candidates: Candidates, k: number): void {
 
 /** The likeliest `count` tokens of a row that stays as it is, likeliest first; equal ones in order of their ids. */
 export function likeliest(row: Float32Array, count: number): { id: number; logit: number }[] {
-  const candidates = new Candidates().load(row.slice());
+  const candidates = scratch.load(row.slice());
   topK(candidates, count);
   const { logits, length } = candidates;
   return Array.from({ length }, (_, i) => ({ id: candidates.id(i), logit: logits[i] }))

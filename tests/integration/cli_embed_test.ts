@@ -93,8 +93,11 @@ Deno.test("cli: a Hub name is looked up in the cache, a path of that name goes b
     assertEquals(missing.code, 1);
     assertMatch(
       missing.stderr,
-      /^llmforge: there is no file or folder org\/other, .* nothing is downloaded here/,
+      /^llmforge: there is no file or folder org\/other, .* nothing is downloaded here; run hf download org\/other first\n$/,
     );
     const ungranted = await runCli(["embed", "org/tiny", ...ids], { permissions, env });
-    assertMatch(ungranted.stderr, /^llmforge: .*--allow-env=HF_HUB_CACHE/);
+    assertMatch(
+      ungranted.stderr,
+      /^llmforge: there is no file or folder org\/tiny, [^\n]*--allow-env=HF_HUB_CACHE,HF_HOME,HOME,/,
+    );
   }));

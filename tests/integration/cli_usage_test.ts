@@ -55,6 +55,7 @@ const WRONG: readonly [args: string[], says: string][] = [
   [["bench", "--repeat", "0"], "at least 1"],
   [["batch", "in.jsonl"], "out.jsonl"],
   [["doctor", "now"], "too many arguments"],
+  [["inspect", "--threads", "2"], "unknown option '--threads'"],
 ];
 
 Deno.test("cli: wrong usage is one line and exit code 2", async (t) => {
