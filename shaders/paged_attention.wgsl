@@ -1,11 +1,10 @@
 // pagedAttention: causal attention of each row over the pages of its sequence. Caches are
-// [pages, kvHeads, pageSize, headDim].
+// [pages, kvHeads, pageSize, headDim]; those in Q8 are as lib/q8_page.wgsl says.
 //! include lib/grid.wgsl
 //! include lib/numbers.wgsl
 //! include lib/fold.wgsl
 //! include lib/attend.wgsl
 
-override PAGE_SIZE: u32 = 1u;
 override MAX_PAGES: u32 = 1u;
 // Keys that a row sees at most; 0 for all.
 override WINDOW: u32 = 0u;

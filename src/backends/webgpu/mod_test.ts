@@ -2,7 +2,13 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { testOnBackends } from "../../../tests/support/backends.ts";
 import { decode } from "../../../tests/conformance/case.ts";
 import { memorySource, Rig } from "../../../tests/support/rig.ts";
-import { BackendError, InvalidArgumentError, OutOfBoundsError, OutOfMemoryError } from "../../errors.ts";
+import {
+  BackendError,
+  InvalidArgumentError,
+  OutOfBoundsError,
+  OutOfMemoryError,
+  UnsupportedOpError,
+} from "../../errors.ts";
 import { Recorder } from "../../program/recorder.ts";
 import { StepRecord } from "../../program/step.ts";
 import { quantize } from "../../tensor/quantize.ts";
@@ -141,6 +147,18 @@ await test("one buffer for an input and an output is refused at compile", async 
     () => backend.compile(doubling(4), new Map([["x", x], ["y", x]])),
     InvalidArgumentError,
     "bind them to two buffers",
+  );
+});
+
+await test("a Q8 cache whose scales would share words with another head's is refused at compile", async (backend) => {
+  const g = new Recorder("odd", { rows: 1, outputs: 0 });
+  const [keys, values] = ["keys", "values"].map((name) => g.state(name, "q8_0", [2, 2, 3, 32]));
+  const [k, v] = ["k", "v"].map((name) => g.input(name, "f32", ["rows", 64]));
+  g.record("writeKv", [k, v, g.step("slots", "i32", ["rows"]), keys, values]);
+  await assertRejects(
+    () => Rig.create(backend, g.finish(), {}),
+    UnsupportedOpError,
+    "odd pages of odd blocks",
   );
 });
 

@@ -5,10 +5,11 @@
  */
 import { UnsupportedOpError } from "../../../errors.ts";
 import type { Value } from "../../../program/program.ts";
-import type { DType } from "../../../tensor/dtype.ts";
+import { byteLength, type DType, DTYPES } from "../../../tensor/dtype.ts";
 import {
   byElement,
   byWorkgroup,
+  type Dispatch,
   dtypesLike,
   input,
   type KernelTable,
@@ -20,19 +21,34 @@ import {
 
 /** Widest value row: 64 lanes of 8 elements (lib/attend.wgsl). */
 const MAX_VALUE_DIM = 512;
+const Q8_BLOCK = DTYPES.q8_0.blockSize;
 
-const isCache = (dtype: DType): boolean => dtype === "f32" || dtype === "f16";
+const isPlainCache = (dtype: DType): boolean => dtype === "f32" || dtype === "f16";
+/** Keys and values are both in Q8, or neither is. */
+const areCaches = (keys: DType, values: DType): boolean =>
+  keys === "q8_0" ? values === "q8_0" : isPlainCache(keys) && isPlainCache(values);
 const isHalf = (value: Value): number => (value.dtype === "f16" ? 1 : 0);
+const isQ8 = (value: Value): number => (value.dtype === "q8_0" ? 1 : 0);
 
 function checkValueDim(view: OpView, valueDim: number): void {
   if (valueDim <= MAX_VALUE_DIM) return;
   throw new UnsupportedOpError("webgpu", `${view.op.name} of value rows above ${MAX_VALUE_DIM}`, ["f32"]);
 }
 
-/** What both kinds of attention share. Keys and values are [pages or batch, kvHeads, keys, width]. */
-function attentionConstants(view: OpView, keys: Value, values: Value, heads: number): Record<string, number> {
-  const [, kvHeads, , headDim] = keys.shape.map((dim) => product([dim]));
-  const valueDim = product(values.shape.slice(3));
+/** Throws where scales of two heads, or of two pages, would share a word: a part of a page must have whole words. */
+export function checkQ8Page(view: OpView, cache: Value): void {
+  const [pageSize, width] = cache.shape.slice(2).map((dim) => product([dim]));
+  if (isQ8(cache) === 0 || byteLength("q8_0", pageSize * width) % 4 === 0) return;
+  throw new UnsupportedOpError("webgpu", `${view.op.name} of odd pages of odd blocks`, ["q8_0"]);
+}
+
+/** What both kinds of attention share. Keys and values are [pages or batch, kvHeads, keys, …]. */
+function attentionConstants(
+  view: OpView,
+  [keys, values]: readonly [Value, Value],
+  { heads, headDim, valueDim }: { heads: number; headDim: number; valueDim: number },
+): Record<string, number> {
+  const kvHeads = product(keys.shape.slice(1, 2));
   checkValueDim(view, valueDim);
   return {
     HEADS: heads,
@@ -44,16 +60,39 @@ function attentionConstants(view: OpView, keys: Value, values: Value, heads: num
     WINDOW: view.op.attrs.window as number,
     KEYS_HALF: isHalf(keys),
     VALUES_HALF: isHalf(values),
+    IS_Q8: isQ8(keys),
   };
+}
+
+/** `writeKv` to caches in Q8. */
+function writeQ8(view: OpView): Dispatch[] {
+  const [k, v, slots, keys, values] = [0, 1, 2, 3, 4].map((i) => input(view, i));
+  for (const cache of [keys, values]) checkQ8Page(view, cache);
+  const [, kvHeads, pageSize, keyWidth] = keys.shape.map((dim) => product([dim]));
+  const valueWidth = product(values.shape.slice(3));
+  return [{
+    shader: "write_kv_q8",
+    entry: "writeKvQ8",
+    constants: {
+      KV_HEADS: kvHeads,
+      PAGE_SIZE: pageSize,
+      KEY_DIM: product(k.shape.slice(1)) / kvHeads,
+      VALUE_DIM: product(v.shape.slice(1)) / kvHeads,
+    },
+    operands: { 1: reads(k), 2: reads(v), 3: reads(slots), 4: writes(keys), 5: writes(values) },
+    rows: k.shape[0],
+    groups: byElement(kvHeads * (keyWidth + valueWidth) / Q8_BLOCK),
+  }];
 }
 
 /** The attention kernels. */
 export const ATTENTION: KernelTable = {
   writeKv: {
     supports: ([k, v, slots, keys, values]) =>
-      k === "f32" && v === "f32" && slots === "i32" && isCache(keys) && isCache(values),
+      k === "f32" && v === "f32" && slots === "i32" && areCaches(keys, values),
     dispatches(view) {
       const [k, v, slots, keys, values] = [0, 1, 2, 3, 4].map((i) => input(view, i));
+      if (isQ8(keys)) return writeQ8(view);
       const [, kvHeads, pageSize, keyDim] = keys.shape.map((dim) => product([dim]));
       const valueDim = product(values.shape.slice(3));
       // Two F16 of one head share a word; of two heads they would race.
@@ -80,7 +119,7 @@ export const ATTENTION: KernelTable = {
   },
   pagedAttention: {
     supports: ([q, keys, values, lengths, sequences, pageTable, slopes]) =>
-      q === "f32" && isCache(keys) && isCache(values) && lengths === "i32" && sequences === "i32" &&
+      q === "f32" && areCaches(keys, values) && lengths === "i32" && sequences === "i32" &&
       pageTable === "i32" && (slopes === undefined || slopes === "f32"),
     dispatches(view) {
       const [q, keys, values, lengths, sequences, pageTable] = [0, 1, 2, 3, 4, 5].map((i) => input(view, i));
@@ -88,12 +127,15 @@ export const ATTENTION: KernelTable = {
       if (bias || positions) {
         throw new UnsupportedOpError("webgpu", "pagedAttention with a relative bias", ["f32"]);
       }
+      for (const cache of [keys, values]) checkQ8Page(view, cache);
       const heads = view.op.attrs.heads as number;
+      const headDim = product(q.shape.slice(1)) / heads;
+      const valueDim = product(view.outputs[0].shape.slice(1)) / heads;
       return [{
         shader: "paged_attention",
         entry: "pagedAttention",
         constants: {
-          ...attentionConstants(view, keys, values, heads),
+          ...attentionConstants(view, [keys, values], { heads, headDim, valueDim }),
           HAS_SLOPES: slopes ? 1 : 0,
           PAGE_SIZE: product(keys.shape.slice(2, 3)),
           MAX_PAGES: product(pageTable.shape.slice(1)),
@@ -121,12 +163,13 @@ export const ATTENTION: KernelTable = {
       if (bias || mask?.shape.length === 4) {
         throw new UnsupportedOpError("webgpu", "attention with a mask or bias for each score", ["f32"]);
       }
-      const [batches, heads, queries] = q.shape.map((dim) => product([dim]));
+      const [batches, heads, queries, headDim] = q.shape.map((dim) => product([dim]));
+      const valueDim = product(values.shape.slice(3));
       return [{
         shader: "attention",
         entry: "attention",
         constants: {
-          ...attentionConstants(view, keys, values, heads),
+          ...attentionConstants(view, [keys, values], { heads, headDim, valueDim }),
           HAS_SLOPES: slopes ? 1 : 0,
           HAS_MASK: mask ? 1 : 0,
           QUERIES: queries,

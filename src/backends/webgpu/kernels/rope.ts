@@ -6,15 +6,19 @@
 import { UnsupportedOpError } from "../../../errors.ts";
 import {
   byElement,
+  byWorkgroup,
+  type Dispatch,
   dtypesLike,
   input,
   type KernelTable,
+  type OpView,
   product,
   reads,
   rowsOf,
   storage,
   writes,
 } from "../dispatch.ts";
+import { checkQ8Page } from "./attention.ts";
 
 const TWO_32 = 2 ** 32;
 
@@ -31,6 +35,33 @@ export function turnFractions(inverseFrequencies: readonly number[]): Uint32Arra
     words[2 * i + 1] = Math.floor((fraction - Math.floor(fraction)) * TWO_32);
   });
   return words;
+}
+
+/** Widest key that `ropeShift` turns in Q8 (shaders/rope_shift_q8.wgsl). */
+const MAX_Q8_HEAD_DIM = 512;
+
+/** `ropeShift` of keys in Q8. */
+function shiftQ8(view: OpView): Dispatch[] {
+  const [table, pages, keys] = [0, 1, 2].map((i) => input(view, i));
+  checkQ8Page(view, keys);
+  const [, kvHeads, pageSize, headDim] = keys.shape.map((dim) => product([dim]));
+  if (headDim > MAX_Q8_HEAD_DIM) {
+    throw new UnsupportedOpError("webgpu", `ropeShift of keys above ${MAX_Q8_HEAD_DIM}`, ["q8_0"]);
+  }
+  return [{
+    shader: "rope_shift_q8",
+    entry: "ropeShiftQ8",
+    constants: {
+      PAIRS: product(table.shape.slice(1)) / 2,
+      HEAD_DIM: headDim,
+      PAGE_SIZE: pageSize,
+      KEYS: kvHeads * pageSize,
+      INTERLEAVED: view.op.attrs.interleaved ? 1 : 0,
+    },
+    operands: { 1: reads(table), 2: reads(pages), 3: writes(keys) },
+    rows: pages.shape[0],
+    groups: byWorkgroup(kvHeads * pageSize),
+  }];
 }
 
 /** The rotary position kernels. */
@@ -73,10 +104,11 @@ export const ROPE: KernelTable = {
   },
   ropeShift: {
     supports: ([table, pages, keys]) =>
-      table === "f32" && pages === "i32" && (keys === "f32" || keys === "f16"),
+      table === "f32" && pages === "i32" && ["f32", "f16", "q8_0"].includes(keys),
     dispatches(view) {
       const [table, pages, keys] = [0, 1, 2].map((i) => input(view, i));
       const [, kvHeads, pageSize, headDim] = keys.shape.map((dim) => product([dim]));
+      if (keys.dtype === "q8_0") return shiftQ8(view);
       const half = keys.dtype === "f16";
       // Two keys would share a word, and race.
       if (half && headDim % 2 === 1) {
