@@ -33,7 +33,7 @@ impl ByDistance {
     /// Where a row with `length` keys stands.
     /// # Safety
     /// The row must be one of the call's.
-    pub(super) unsafe fn position(&self, row: usize, length: usize) -> i32 {
+    pub unsafe fn position(&self, row: usize, length: usize) -> i32 {
         match self.positions {
             // SAFETY: the caller's.
             Some(positions) => unsafe { *positions.add(row) },

@@ -6,7 +6,7 @@ use super::tile::{self, FOUR};
 use super::weigh::{weigh_few, weigh_four, Query, State};
 use super::{half, AttentionShape, TILE_KEYS};
 use crate::dtype::DType;
-use crate::simd::{Vector, WidenF16, LANES, V};
+use crate::simd::{Vector, LANES, V};
 use std::ops::Range;
 
 /// Up to so many queries take an F16 tile as it is; for more it is turned to F32 first.
@@ -180,7 +180,7 @@ impl<'a> Chunk<'a> {
     #[inline(never)]
     pub(super) unsafe fn attend(&mut self, k: *const u8, v: *const u8, pages: *const i32) {
         let shape = self.shape;
-        let (page_size, dim, bytes) = (shape.page_size, shape.head_dim, shape.kv_bytes());
+        let page_size = shape.page_size;
         let rows = 0..self.rows.len();
         let first = rows
             .clone()
@@ -199,33 +199,44 @@ impl<'a> Chunk<'a> {
                 let page = *pages.add(start / page_size) as usize;
                 let head = (page * shape.kv_heads + self.kv_head) * shape.head_bytes();
                 let (keys, values) = (k.add(head), v.add(head));
-                if let Some(page) = shape.q8() {
-                    let tile = page.tile(keys, values, start % page_size, seen.end, self.wide[0]);
-                    self.take(Tile::Q8(tile), page_size, start, seen);
-                    start += count;
-                    continue;
-                }
-                let (keys, values) = (
-                    keys.add(start % page_size * bytes),
-                    values.add(start % page_size * dim * bytes),
-                );
-                if self.half {
-                    half::touch(keys, (dim * page_size - start % page_size) * bytes);
-                    half::touch(values, seen.end * dim * bytes);
-                    let tile = Tile::Half(keys.cast(), values.cast());
-                    self.take(tile, page_size, start, seen);
-                } else if shape.kv_dtype == DType::F16 {
-                    let ([wide_keys, wide_values], end) = (self.wide, seen.end);
-                    let row = page_size * bytes;
-                    widen(keys, row, dim, wide_keys, TILE_KEYS, end);
-                    widen(values, 0, 1, wide_values, 0, end * dim);
-                    self.take(Tile::Single(wide_keys, wide_values), TILE_KEYS, start, seen);
-                } else {
-                    let tile = Tile::Single(keys.cast(), values.cast());
-                    self.take(tile, page_size, start, seen);
-                }
+                let (tile, stride) = self.tile(keys, values, start % page_size, seen.end);
+                self.take(tile, stride, start, seen);
             }
             start += count;
+        }
+    }
+
+    /// The tile of `count` keys from `place` on in what a page has of the head, and how far its keys are apart.
+    unsafe fn tile(
+        &self,
+        keys: *const u8,
+        values: *const u8,
+        place: usize,
+        count: usize,
+    ) -> (Tile, usize) {
+        let shape = self.shape;
+        let (page_size, dim) = (shape.page_size, shape.head_dim);
+        // SAFETY: the caller's.
+        unsafe {
+            if let Some(page) = shape.q8() {
+                let tile = page.tile(keys, values, place, count, self.wide[0]);
+                return (Tile::Q8(tile), page_size);
+            }
+            let bytes = shape.kv_bytes();
+            let (keys, values) = (keys.add(place * bytes), values.add(place * dim * bytes));
+            if self.half {
+                half::touch(keys, (dim * page_size - place) * bytes);
+                half::touch(values, count * dim * bytes);
+                return (Tile::Half(keys.cast(), values.cast()), page_size);
+            }
+            if shape.kv_dtype == DType::F16 {
+                let [wide_keys, wide_values] = self.wide;
+                let line = page_size * bytes;
+                half::widen(keys, line, dim, wide_keys, TILE_KEYS, count);
+                half::widen(values, 0, 1, wide_values, 0, count * dim);
+                return (Tile::Single(wide_keys, wide_values), TILE_KEYS);
+            }
+            (Tile::Single(keys.cast(), values.cast()), page_size)
         }
     }
 
@@ -344,31 +355,5 @@ impl<'a> Chunk<'a> {
                 self.bias_lines.wrapping_add(at)
             }),
         }
-    }
-}
-
-/// `lines` of F16, `from_stride` bytes apart, to F32, `to_stride` apart; of each the first `count`, rounded up to a multiple of 4.
-unsafe fn widen(
-    from: *const u8,
-    from_stride: usize,
-    lines: usize,
-    to: *mut f32,
-    to_stride: usize,
-    count: usize,
-) {
-    let widen = WidenF16::new();
-    let (mut from, mut to) = (from, to);
-    for _ in 0..lines {
-        for i in (0..count).step_by(LANES) {
-            // SAFETY: the caller's.
-            unsafe {
-                widen
-                    .of(V::load_i16x4(from.add(2 * i)))
-                    .store_f32(to.add(i));
-            }
-        }
-        // The last lines' successors are not read.
-        from = from.wrapping_add(from_stride);
-        to = to.wrapping_add(to_stride);
     }
 }

@@ -1,4 +1,4 @@
-//! The two products of a tile of an F16 cache for few queries, without a copy of the tile in F32.
+//! Tiles of an F16 cache: their two products for few queries, without a copy of the tile in F32, and the copy for many.
 //!
 //! F16 bits shifted to their place in F32 stand for the number times 2^-112. Queries and weights are multiplied by 2^112 instead
 //! of every key and value: powers of two change no rounding, so the bits are those of [`super::tile`].
@@ -185,6 +185,34 @@ pub(super) unsafe fn enlarge(x: *mut f32, count: usize) {
     for i in (0..count).step_by(LANES) {
         // SAFETY: the caller's.
         unsafe { V::load_f32(x.add(i)).mul(scale).store_f32(x.add(i)) };
+    }
+}
+
+/// `lines` of F16, `from_stride` bytes apart, to F32, `to_stride` apart; of each the first `count`, rounded up to a multiple of 4.
+/// # Safety
+/// They must be readable and writable.
+pub(super) unsafe fn widen(
+    from: *const u8,
+    from_stride: usize,
+    lines: usize,
+    to: *mut f32,
+    to_stride: usize,
+    count: usize,
+) {
+    let widen = WidenF16::new();
+    let (mut from, mut to) = (from, to);
+    for _ in 0..lines {
+        for i in (0..count).step_by(LANES) {
+            // SAFETY: the caller's.
+            unsafe {
+                widen
+                    .of(V::load_i16x4(from.add(2 * i)))
+                    .store_f32(to.add(i));
+            }
+        }
+        // The last lines' successors are not read.
+        from = from.wrapping_add(from_stride);
+        to = to.wrapping_add(to_stride);
     }
 }
 

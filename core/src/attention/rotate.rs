@@ -13,6 +13,17 @@ pub struct Rotation {
     pub interleaved: bool,
 }
 
+impl Rotation {
+    /// From a pair's first channel to that of the next pair, and to its second.
+    fn distances(self) -> (usize, usize) {
+        if self.interleaved {
+            (2, 1)
+        } else {
+            (1, self.pairs)
+        }
+    }
+}
+
 /// Turns all keys of a page, for one KV head. `table` has the cosines of the pairs, then their sines.
 ///
 /// # Safety
@@ -28,9 +39,9 @@ pub unsafe fn rotate_keys(
         // SAFETY: the caller's.
         return unsafe { turn_quants(keys, table, page, shape, rotation, scratch) };
     }
-    let Rotation { pairs, interleaved } = rotation;
+    let pairs = rotation.pairs;
     let line = shape.page_size * shape.kv_bytes();
-    let (step, far) = if interleaved { (2, 1) } else { (1, pairs) };
+    let (step, far) = rotation.distances();
     for pair in 0..pairs {
         // SAFETY: the caller's; `2 * pairs` is at most `head_dim`.
         unsafe {
@@ -87,8 +98,8 @@ unsafe fn turn_quants(
     rotation: Rotation,
     scratch: *mut f32,
 ) {
-    let Rotation { pairs, interleaved } = rotation;
-    let (step, far) = if interleaved { (2, 1) } else { (1, pairs) };
+    let pairs = rotation.pairs;
+    let (step, far) = rotation.distances();
     for token in 0..shape.page_size {
         // SAFETY: the caller's; `2 * pairs` is at most `head_dim`.
         unsafe {

@@ -6,6 +6,8 @@ mod k;
 mod kernels;
 mod quantized;
 #[cfg(test)]
+mod test_rig;
+#[cfg(test)]
 mod tests;
 mod weight;
 

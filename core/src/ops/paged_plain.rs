@@ -89,10 +89,7 @@ impl PlainAttention {
                     wide,
                 );
             }
-            let position = match self.by_distance.positions {
-                Some(positions) => *positions.add(row),
-                None => length as i32 - 1,
-            };
+            let position = self.by_distance.position(row, length);
             let total = self.weigh(scores, first..length, head, position);
             let factor = V::splat(if total == 0.0 { 0.0 } else { 1.0 / total });
             let out = self.output.add(at);

@@ -1,5 +1,5 @@
 use crate::dtype::DType;
-use crate::linear::tests::{bits, naive, nmse, packed, run, run_groups, run_with, Random};
+use crate::linear::test_rig::{bits, naive, nmse, packed, run, run_groups, run_with, Random};
 use crate::linear::{ActivationKind, PackedWeight};
 use crate::simd::{f32_to_f16, ByteDot};
 
