@@ -100,11 +100,22 @@ export function samplingDefaults(file: ModelFile): SamplingOptions {
     ...(read.has("top_k") ? { topK: read.int("top_k", 0, 0) } : {}),
     ...(read.has("top_p") ? { topP: read.number("top_p") } : {}),
     ...(read.has("min_p") ? { minP: read.number("min_p") } : {}),
+    ...(read.has("typical_p") ? { typicalP: read.number("typical_p") } : {}),
+    ...(read.has("penalty_repeat") ? { repetitionPenalty: read.number("penalty_repeat") } : {}),
+    ...(read.has("penalty_last_n") ? { repetitionWindow: windowOf(read.int("penalty_last_n", 0, -1)) } : {}),
   };
 }
+
+/** -1 is the whole text. */
+function windowOf(lastTokens: number): number {
+  return lastTokens < 0 ? WHOLE_TEXT : lastTokens;
+}
+
+/** More than any text has. */
+const WHOLE_TEXT = 2 ** 31;
 
 /** The repetition penalty counts in greedy search too; the reference looks at the whole text. */
 function penaltyDefault(read: ConfigReader): SamplingOptions {
   if (!read.has("repetition_penalty")) return {};
-  return { repetitionPenalty: read.number("repetition_penalty"), repetitionWindow: 2 ** 31 };
+  return { repetitionPenalty: read.number("repetition_penalty"), repetitionWindow: WHOLE_TEXT };
 }

@@ -31,7 +31,17 @@ Deno.test("generation_config.json: what is drawn counts with do_sample, the pena
 });
 
 Deno.test("general.sampling of GGUF", () => {
-  const metadata = { "general.sampling.temp": 0.5, "general.sampling.min_p": 0.05 };
-  assertEquals(samplingDefaults(file({ metadata })), { temperature: 0.5, minP: 0.05 });
+  const metadata = {
+    "general.sampling.temp": 0.5,
+    "general.sampling.min_p": 0.05,
+    "general.sampling.penalty_repeat": 1.25,
+    "general.sampling.penalty_last_n": 32,
+  };
+  assertEquals(samplingDefaults(file({ metadata })), {
+    temperature: 0.5,
+    minP: 0.05,
+    repetitionPenalty: 1.25,
+    repetitionWindow: 32,
+  });
   assertEquals(samplingDefaults(file({})), {});
 });

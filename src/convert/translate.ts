@@ -23,6 +23,7 @@ import { ggufLabels, huggingFaceLabels } from "./labels.ts";
 import { poolingFiles } from "./pooling_files.ts";
 import { ggufPadding, paddingWeight, type PlacedWeight } from "./position_padding.ts";
 import { renamed } from "./rename.ts";
+import { ggufSampling, huggingFaceSampling } from "./sampling.ts";
 import { differences } from "./same_config.ts";
 
 /**
@@ -119,7 +120,7 @@ async function toGguf({ file, architecture, config, located }: Source): Promise<
   const all: GgufFields = {
     ...fields,
     ...(typeof named === "string" && named !== "" ? { "general.name": named } : {}),
-    ...samplingFields(file),
+    ...ggufSampling(samplingDefaults(file)),
     ...await tokenizerFields(file, config),
   };
   const pairs = Object.entries(all).map(([key, value]) => metadataPair(key, value));
@@ -145,7 +146,7 @@ function toHuggingFace({ file, architecture, config, located }: Source): Transla
     file.metadata,
     file.name,
   );
-  const all = { ...generation as JsonObject | undefined, ...samplingSettings(file) };
+  const all = { ...generation as JsonObject | undefined, ...huggingFaceSampling(samplingDefaults(file)) };
   const files = {
     ...(Object.keys(all).length > 0 ? { "generation_config.json": all } : {}),
     ...tokenizer,
@@ -163,29 +164,6 @@ function toHuggingFace({ file, architecture, config, located }: Source): Transla
       ...Object.fromEntries(Object.entries(files).map(([name, value]) => [name, jsonText(value)])),
       "config.json": configText(fields),
     },
-  };
-}
-
-/** The recommended sampling as GGUF metadata. */
-function samplingFields(file: ModelFile): GgufFields {
-  const { temperature, topK, topP } = samplingDefaults(file);
-  const f32 = (value: number): GgufFields[string] => ({ type: "f32", value });
-  return {
-    ...(temperature === undefined ? {} : { "general.sampling.temp": f32(temperature) }),
-    ...(topK === undefined ? {} : { "general.sampling.top_k": { type: "i32", value: topK } }),
-    ...(topP === undefined ? {} : { "general.sampling.top_p": f32(topP) }),
-  };
-}
-
-/** The recommended sampling as fields of `generation_config.json`. */
-function samplingSettings(file: ModelFile): JsonObject {
-  const { temperature, topK, topP } = samplingDefaults(file);
-  if (temperature === undefined && topK === undefined && topP === undefined) return {};
-  return {
-    do_sample: true,
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(topK === undefined ? {} : { top_k: topK }),
-    ...(topP === undefined ? {} : { top_p: topP }),
   };
 }
 
