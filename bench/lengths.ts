@@ -95,7 +95,8 @@ const { values, positionals } = parseArgs({
 const path = positionals[0] ??
   decodeURIComponent(sharedUrl("models/smollm2-135m-instruct-q4_1.gguf").pathname);
 const threads = whole("threads", values.threads);
-await using model = await load(path, { threads });
+// Prompts begin alike, and each is to be computed whole.
+await using model = await load(path, { threads, prefixCache: false });
 const most = Math.min(whole("longest", values.longest, SHORTEST), model.contextLength - DECODED);
 const lengths: number[] = [];
 for (let length = SHORTEST; length <= most; length *= 2) lengths.push(length);

@@ -44,7 +44,8 @@ const order: Order = JSON.parse(Deno.args[0]);
 const { path, backend, threads } = order;
 try {
   const started = performance.now();
-  await using model = await load(path, { backend, threads });
+  // Prompts begin alike, and each is to be computed whole.
+  await using model = await load(path, { backend, threads, prefixCache: false });
   const loadMs = performance.now() - started;
   const { device } = model.backend;
   if (device.threads === threads) {
