@@ -19,6 +19,7 @@ pub struct Executor {
     capacity: Counts,
     record: Block,
     slots: [Block; SLOTS],
+    totals: Block,
     /// One for each thread.
     scratch: Vec<Block>,
     /// Only held: the regions have the addresses.
@@ -52,6 +53,7 @@ impl Executor {
             regions,
             origins,
             slot_bytes,
+            totals_bytes,
         } = Compiler::new(&program, bindings, bases).compile()?;
         let scratch_bytes = regions
             .iter()
@@ -67,6 +69,7 @@ impl Executor {
             capacity: program.capacity,
             record,
             slots: [allocate(slot_bytes[0])?, allocate(slot_bytes[1])?],
+            totals: allocate(totals_bytes)?,
             scratch,
             _arena: arena,
             _constants: constants,
@@ -80,7 +83,7 @@ impl Executor {
 
     /// Bytes that the executor holds.
     pub fn bytes(&self) -> usize {
-        let blocks = [&self.record, &self._arena, &self._constants];
+        let blocks = [&self.record, &self.totals, &self._arena, &self._constants];
         let all = blocks.into_iter().chain(&self.slots).chain(&self.scratch);
         all.map(Block::len).sum()
     }
@@ -145,6 +148,7 @@ impl Executor {
         Ok(Step {
             counts,
             slots: [self.slots[0].ptr(), self.slots[1].ptr()],
+            totals: self.totals.ptr(),
         })
     }
 

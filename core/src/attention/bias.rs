@@ -1,6 +1,6 @@
 //! What is added to a score by the distance of its key from its row.
 
-use super::{AttentionShape, TILE_KEYS};
+use super::TILE_KEYS;
 use std::ops::Range;
 
 /// A bias by distance: `[2 * farthest + 1, heads]`, whose ends stand for all that lies beyond.
@@ -24,12 +24,6 @@ pub struct ByDistance {
 }
 
 impl ByDistance {
-    /// Scratch behind that of the shape, in bytes: the biases of a group of heads, each a line.
-    pub fn scratch_bytes(&self, shape: &AttentionShape) -> usize {
-        let line = self.bias.map_or(0, |bias| bias.line());
-        shape.group() * line * 4
-    }
-
     /// Where a row with `length` keys stands.
     /// # Safety
     /// The row must be one of the call's.

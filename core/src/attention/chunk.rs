@@ -3,10 +3,11 @@
 use super::bias::ByDistance;
 use super::q8_tile;
 use super::tile::{self, FOUR};
+use super::totals::Totals;
 use super::weigh::{weigh_few, weigh_four, Query, State};
 use super::{half, AttentionShape, TILE_KEYS};
 use crate::dtype::DType;
-use crate::simd::{Vector, LANES, V};
+use crate::simd::{Exp, Vector, LANES, V};
 use std::ops::Range;
 
 /// Up to so many queries take an F16 tile as it is; for more it is turned to F32 first.
@@ -20,7 +21,36 @@ enum Tile {
     Q8(q8_tile::Tile),
 }
 
-/// Some rows of one sequence, for the heads of one KV head. A query is a row and one of its heads: `row * group + head`.
+/// What the chunks of a thread share, one after another.
+#[derive(Clone, Copy)]
+pub(super) struct Shared {
+    /// Scores of four queries, then their weights, as [`tile::scores`] has them
+    scores: *mut f32,
+    /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache; for a Q8 cache its scales and four queries' weights in i16
+    wide: [*mut f32; 2],
+}
+
+impl Shared {
+    /// F32 that it takes, a multiple of 4.
+    pub(super) fn floats(shape: &AttentionShape) -> usize {
+        FOUR * TILE_KEYS + 2 * TILE_KEYS * shape.head_dim
+    }
+
+    /// # Safety
+    /// There must be [`Shared::floats`], 16-byte aligned.
+    pub(super) unsafe fn at(place: *mut f32, shape: &AttentionShape) -> Shared {
+        // SAFETY: the caller's.
+        unsafe {
+            let wide = place.add(FOUR * TILE_KEYS);
+            Shared {
+                scores: place,
+                wide: [wide, wide.add(TILE_KEYS * shape.head_dim)],
+            }
+        }
+    }
+}
+
+/// Some rows of one sequence, for the heads of one KV head, in a span of its keys. A query is a row and one of its heads: `row * group + head`.
 pub(super) struct Chunk<'a> {
     shape: &'a AttentionShape,
     rows: Range<usize>,
@@ -35,54 +65,63 @@ pub(super) struct Chunk<'a> {
     sums: *mut f32,
     /// `[queries / 4]`
     states: *mut State,
-    /// Scores of four queries, then their weights, as [`tile::scores`] has them
-    scores: *mut f32,
     /// `[queries / 4, 4]`, what queries in integers are multiplied by
     factors: *mut f32,
-    /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache; for a Q8 cache its scales and four queries' weights in i16
-    wide: [*mut f32; 2],
+    shared: Shared,
     /// The tiles are taken as F16; `q` is 2^112 times as large
     half: bool,
 }
 
 impl<'a> Chunk<'a> {
+    /// F32 that a chunk takes of its own, a multiple of 4.
+    pub(super) fn floats(
+        shape: &AttentionShape,
+        queries: usize,
+        by_distance: &ByDistance,
+    ) -> usize {
+        let bias_lines = by_distance
+            .bias
+            .map_or(0, |bias| shape.group() * bias.line());
+        queries.next_multiple_of(FOUR) * (2 * shape.head_dim + State::FLOATS + 1)
+            + bias_lines.next_multiple_of(LANES)
+    }
+
+    /// # Safety
+    /// `own` must have [`Chunk::floats`], 16-byte aligned.
     pub(super) unsafe fn new(
         shape: &'a AttentionShape,
         rows: Range<usize>,
         kv_head: usize,
         lengths: *const i32,
         by_distance: &'a ByDistance,
-        scratch: *mut u8,
+        own: *mut f32,
+        shared: Shared,
     ) -> Chunk<'a> {
-        let (queries, dim) = (shape.queries().next_multiple_of(FOUR), shape.head_dim);
-        // SAFETY: the parts add up to `scratch_bytes`.
+        let (queries, dim) = (rows.len() * shape.group(), shape.head_dim);
+        let queries = queries.next_multiple_of(FOUR);
+        // SAFETY: the parts add up to `floats`.
         unsafe {
-            let q = scratch.cast::<f32>();
-            let sums = q.add(queries * dim);
+            let sums = own.add(queries * dim);
             let states = sums.add(queries * dim);
-            let scores = states.add(queries * LANES);
-            let factors = scores.add(FOUR * TILE_KEYS);
-            let wide = factors.add(queries);
-            let wide = [wide, wide.add(TILE_KEYS * dim)];
+            let factors = states.add(queries * State::FLOATS);
             Chunk {
                 shape,
                 rows,
                 kv_head,
                 lengths,
                 by_distance,
-                bias_lines: scratch.add(shape.scratch_bytes()).cast(),
-                q,
+                bias_lines: factors.add(queries),
+                q: own,
                 sums,
                 states: states.cast(),
-                scores,
                 factors,
-                wide,
+                shared,
                 half: false,
             }
         }
     }
 
-    fn queries(&self) -> usize {
+    pub(super) fn queries(&self) -> usize {
         self.rows.len() * self.shape.group()
     }
 
@@ -106,9 +145,7 @@ impl<'a> Chunk<'a> {
         let mut greatest = V::zero();
         // SAFETY: the queries are the call's, the rest its scratch.
         unsafe {
-            self.sums.write_bytes(0, padded * dim);
             for first in (0..self.queries()).step_by(FOUR) {
-                self.states.add(first / FOUR).write(State::new());
                 let count = (self.queries() - first).min(FOUR);
                 for d in (0..dim).step_by(LANES) {
                     let rows = std::array::from_fn(|t| {
@@ -134,7 +171,17 @@ impl<'a> Chunk<'a> {
                         .store_f32(self.factors.add(first));
                 }
             }
+            let seen = self.seen();
+            self.load_bias(seen.start, seen.end);
         }
+    }
+
+    /// The keys that its rows see, and those between.
+    pub(super) fn seen(&self) -> Range<usize> {
+        let rows = 0..self.rows.len();
+        let firsts = rows.clone().map(|row| self.shape.first(self.length(row)));
+        let end = rows.map(|row| self.length(row)).max().unwrap_or(0);
+        firsts.min().unwrap_or(0)..end
     }
 
     /// Whether the tiles can be taken as F16.
@@ -151,46 +198,66 @@ impl<'a> Chunk<'a> {
         !self.half && self.shape.q8().is_none() && tile::in_turns(queries)
     }
 
+    /// Begins a span.
+    pub(super) unsafe fn begin(&mut self) {
+        let padded = self.queries().next_multiple_of(FOUR);
+        // SAFETY: the chunk has them.
+        unsafe {
+            self.sums.write_bytes(0, padded * self.shape.head_dim);
+            for quad in 0..padded / FOUR {
+                self.states.add(quad).write(State::new());
+            }
+        }
+    }
+
+    /// Adds what the span gave to the totals of its queries.
     #[inline(never)]
-    pub(super) unsafe fn store(&self, out: *mut f32) {
-        let dim = self.shape.head_dim;
-        for query in 0..self.queries() {
-            let (first, t) = (query / FOUR * FOUR, query % FOUR);
-            let in_turns = self.in_turns(self.queries() - first);
-            // SAFETY: the query is one of the call's.
+    pub(super) unsafe fn end(&self, totals: &Totals) {
+        let (dim, exp) = (self.shape.head_dim, Exp::new());
+        for first in (0..self.queries()).step_by(FOUR) {
+            let left = self.queries() - first;
+            let in_turns = self.in_turns(left);
+            // SAFETY: the chunk has them.
             unsafe {
-                let total = (*self.states.add(query / FOUR)).total.lanes()[t];
-                let factor = V::splat(if total == 0.0 { 0.0 } else { 1.0 / total });
-                for d in (0..dim).step_by(LANES) {
-                    let sums = self.sums.add(first * dim + d * FOUR);
-                    let turns: [V; FOUR] =
-                        std::array::from_fn(|turn| V::load_f32(sums.add(turn * LANES)));
-                    let sum = if in_turns {
-                        V::of_turns(turns, t)
-                    } else {
-                        turns[t]
-                    };
-                    sum.mul(factor).store_f32(out.add(self.offset(query) + d));
+                let state = *self.states.add(first / FOUR);
+                let factors = totals.add_weights(first, state.greatest, state.total, &exp);
+                for t in 0..left.min(FOUR) {
+                    totals.add_values(first + t, factors, |d| {
+                        let sums = self.sums.add(first * dim + d * FOUR);
+                        if in_turns {
+                            let turns =
+                                std::array::from_fn(|turn| V::load_f32(sums.add(turn * LANES)));
+                            V::of_turns(turns, t)
+                        } else {
+                            V::load_f32(sums.add(t * LANES))
+                        }
+                    });
                 }
             }
         }
     }
 
-    /// Takes every tile that a row sees.
+    /// Writes the results of its queries.
+    pub(super) unsafe fn store(&self, totals: &Totals, out: *mut f32) {
+        for query in 0..self.queries() {
+            // SAFETY: the query is one of the call's.
+            unsafe { totals.store(query, out.add(self.offset(query))) };
+        }
+    }
+
+    /// Takes every tile with some of these keys.
     #[inline(never)]
-    pub(super) unsafe fn attend(&mut self, k: *const u8, v: *const u8, pages: *const i32) {
+    pub(super) unsafe fn attend(
+        &mut self,
+        k: *const u8,
+        v: *const u8,
+        pages: *const i32,
+        keys: Range<usize>,
+    ) {
         let shape = self.shape;
         let page_size = shape.page_size;
-        let rows = 0..self.rows.len();
-        let first = rows
-            .clone()
-            .map(|row| shape.first(self.length(row)))
-            .min()
-            .unwrap_or(0);
-        let end = rows.map(|row| self.length(row)).max().unwrap_or(0);
+        let Range { start: first, end } = keys;
         let mut start = first / page_size * page_size + first % page_size / TILE_KEYS * TILE_KEYS;
-        // SAFETY: the caller's.
-        unsafe { self.load_bias(start, end) };
         while start < end {
             let count = TILE_KEYS.min(page_size - start % page_size);
             let seen = start.max(first) - start..(end - start).min(count);
@@ -219,18 +286,16 @@ impl<'a> Chunk<'a> {
         // SAFETY: the caller's.
         unsafe {
             if let Some(page) = shape.q8() {
-                let tile = page.tile(keys, values, place, count, self.wide[0]);
+                let tile = page.tile(keys, values, place, count, self.shared.wide[0]);
                 return (Tile::Q8(tile), page_size);
             }
             let bytes = shape.kv_bytes();
             let (keys, values) = (keys.add(place * bytes), values.add(place * dim * bytes));
             if self.half {
-                half::touch(keys, (dim * page_size - place) * bytes);
-                half::touch(values, count * dim * bytes);
                 return (Tile::Half(keys.cast(), values.cast()), page_size);
             }
             if shape.kv_dtype == DType::F16 {
-                let [wide_keys, wide_values] = self.wide;
+                let [wide_keys, wide_values] = self.shared.wide;
                 let line = page_size * bytes;
                 half::widen(keys, line, dim, wide_keys, TILE_KEYS, count);
                 half::widen(values, 0, 1, wide_values, 0, count * dim);
@@ -290,7 +355,7 @@ impl<'a> Chunk<'a> {
             }
             // SAFETY: the caller's; each four queries have their part of the scratch.
             unsafe {
-                let (q, scores) = (self.q.add(first * dim), self.scores);
+                let (q, scores) = (self.q.add(first * dim), self.shared.scores);
                 match tile {
                     Tile::Single(keys, _) => {
                         tile::scores(q, count, keys, stride, seen.end, dim, scores)
@@ -328,7 +393,7 @@ impl<'a> Chunk<'a> {
                         half::sums(scores, count, decay, values, seen, dim, sums)
                     }
                     Tile::Q8(tile) => {
-                        let narrow = self.wide[1].cast();
+                        let narrow = self.shared.wide[1].cast();
                         q8_tile::sums(scores, count, decay, &tile, seen, dim, narrow, sums)
                     }
                 }

@@ -215,18 +215,3 @@ pub(super) unsafe fn widen(
         to = to.wrapping_add(to_stride);
     }
 }
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
-
-/// Brings memory to the cache, all lines at once; the products, which wait for each other, would ask for one after another.
-/// # Safety
-/// It must be readable.
-pub(super) unsafe fn touch(from: *const u8, bytes: usize) {
-    let mut seen = 0;
-    for at in (0..bytes).step_by(LINE) {
-        // SAFETY: the caller's.
-        seen |= unsafe { from.add(at).read() };
-    }
-    std::hint::black_box(seen);
-}

@@ -1,7 +1,7 @@
 //! Attention over a paged KV cache, in tiles of keys with a running softmax.
 //!
-//! Tiles begin at fixed keys, and a row's sums run over its tiles in order: a row has the same bits whatever rows
-//! share its call. Within a page the values are `[kv_heads, page_size, head_dim]`, the keys `[kv_heads, head_dim, page_size]`; for Q8 see [`q8`].
+//! Tiles begin at fixed keys, a row's sums run over the tiles of a span in order, and spans, which begin at fixed keys too, are added
+//! in order: a row has the same bits whatever rows share its call and whoever computes which spans. Within a page the values are `[kv_heads, page_size, head_dim]`, the keys `[kv_heads, head_dim, page_size]`; for Q8 see [`q8`].
 
 mod bias;
 mod cache;
@@ -10,21 +10,25 @@ mod half;
 mod q8;
 mod q8_tile;
 mod rotate;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod totals;
 mod weigh;
 
 pub use bias::{ByDistance, RelativeBias};
 pub use cache::write_kv;
 pub use q8::{Part, Q8Page};
 pub use rotate::{rotate_keys, Rotation};
+pub use spans::{attend_spans, merge_spans};
 
 use crate::dtype::DType;
 use crate::simd::LANES;
-use chunk::Chunk;
+use chunk::{Chunk, Shared};
 use std::ops::Range;
 use tile::FOUR;
+use totals::Totals;
 
 /// Keys of a tile; a page's last tile may be shorter.
 const TILE_KEYS: usize = 32;
@@ -78,12 +82,12 @@ impl AttentionShape {
     }
 
     /// Scratch of a call, in bytes, 16-byte aligned; one for each thread.
-    pub fn scratch_bytes(&self) -> usize {
-        let queries = self.queries().next_multiple_of(FOUR);
-        (queries * (2 * self.head_dim + LANES + 1)
-            + FOUR * TILE_KEYS
-            + 2 * TILE_KEYS * self.head_dim)
-            * 4
+    pub fn scratch_bytes(&self, by_distance: &ByDistance) -> usize {
+        let many = Chunk::floats(self, self.queries(), by_distance)
+            + Totals::floats(self.queries(), self.head_dim);
+        let few = (self.group() * self.few_rows()).min(self.queries());
+        let few = self.kv_heads * Chunk::floats(self, few, by_distance);
+        (Shared::floats(self) + many.max(few)) * 4
     }
 
     /// Bytes of an element of an F32 or F16 cache.
@@ -114,24 +118,62 @@ impl AttentionShape {
     }
 }
 
-/// Softmax attention of `rows` for the heads of `kv_heads`.
+/// Where attention finds what it works on.
 ///
 /// Row `r`, of sequence `sequences[r]`, sees the keys `0..lengths[r]` of the cache, or the last `window` of them.
-/// Key `i` of sequence `s` lies in page `page_table[s * max_pages + i / page_size]`. What `by_distance` says is added to the
-/// scores. A row of length 0 gets zeros.
-/// `q` and `out` are `[rows, heads * head_dim]`. Rows of one sequence that follow each other share the reading of its cache.
+/// Key `i` of sequence `s` lies in page `page_table[s * max_pages + i / page_size]`.
+#[derive(Clone, Copy)]
+pub struct Sources {
+    /// `[rows, heads * head_dim]`
+    pub q: *const f32,
+    /// The cache of keys.
+    pub k: *const u8,
+    /// The cache of values.
+    pub v: *const u8,
+    /// `[rows]`
+    pub lengths: *const i32,
+    /// `[rows]`
+    pub sequences: *const i32,
+    /// `[sequences, max_pages]`
+    pub page_table: *const i32,
+}
+
+impl Sources {
+    /// Keys that a row may see.
+    unsafe fn length(&self, row: usize) -> usize {
+        // SAFETY: the caller's.
+        unsafe { *self.lengths.add(row) }.max(0) as usize
+    }
+
+    /// Where the rows of the sequence of the first end, or a chunk is full.
+    unsafe fn run(&self, shape: &AttentionShape, rows: Range<usize>) -> usize {
+        // SAFETY: the caller's.
+        unsafe {
+            let sequence = *self.sequences.add(rows.start);
+            let most = rows.end.min(rows.start + shape.chunk());
+            let same = |row: &usize| *self.sequences.add(*row) == sequence;
+            rows.start + (rows.start..most).take_while(same).count()
+        }
+    }
+
+    /// The pages of a row's sequence.
+    unsafe fn pages(&self, shape: &AttentionShape, row: usize) -> *const i32 {
+        // SAFETY: the caller's.
+        unsafe {
+            let sequence = *self.sequences.add(row) as usize;
+            self.page_table.add(sequence * shape.max_pages)
+        }
+    }
+}
+
+/// Softmax attention of `rows` for the heads of `kv_heads`. What `by_distance` says is added to the scores. A row of length 0 gets zeros.
+/// `out` is `[rows, heads * head_dim]`. Rows of one sequence that follow each other share the reading of its cache.
 ///
 /// # Safety
-/// Every pointer must be valid for what is said above, `scratch` for [`AttentionShape::scratch_bytes`] and [`ByDistance::scratch_bytes`],
+/// Every pointer must be valid for what is said above and in [`Sources`], `scratch` for [`AttentionShape::scratch_bytes`],
 /// and the keys and values that rows see must have been written.
-#[allow(clippy::too_many_arguments)]
 pub unsafe fn paged_attention(
-    q: *const f32,
-    k: *const u8,
-    v: *const u8,
-    lengths: *const i32,
-    sequences: *const i32,
-    page_table: *const i32,
+    sources: &Sources,
     by_distance: &ByDistance,
     shape: &AttentionShape,
     rows: Range<usize>,
@@ -148,21 +190,35 @@ pub unsafe fn paged_attention(
         shape.kv_dtype,
         DType::F32 | DType::F16 | DType::Q8_0
     ));
+    let Sources {
+        q, k, v, lengths, ..
+    } = *sources;
     let mut row = rows.start;
     while row < rows.end {
         // SAFETY: the caller's.
         unsafe {
-            let sequence = *sequences.add(row);
-            let mut end = row + 1;
-            while end < rows.end && end - row < shape.chunk() && *sequences.add(end) == sequence {
-                end += 1;
-            }
-            let pages = page_table.add(sequence as usize * shape.max_pages);
+            let end = sources.run(shape, row..rows.end);
+            let pages = sources.pages(shape, row);
+            let scratch = scratch.cast::<f32>();
+            let shared = Shared::at(scratch, shape);
+            let place = scratch.add(Shared::floats(shape));
+            let queries = (end - row) * shape.group();
+            let totals = Totals::at(place, queries, shape.head_dim);
+            let own = place.add(Totals::floats(queries, shape.head_dim));
             for kv_head in kv_heads.clone() {
-                let mut chunk = Chunk::new(shape, row..end, kv_head, lengths, by_distance, scratch);
+                let mut chunk =
+                    Chunk::new(shape, row..end, kv_head, lengths, by_distance, own, shared);
                 chunk.load(q);
-                chunk.attend(k, v, pages);
-                chunk.store(out);
+                totals.clear();
+                let mut keys = chunk.seen();
+                while !keys.is_empty() {
+                    let next = (keys.start / shape.span() + 1) * shape.span();
+                    chunk.begin();
+                    chunk.attend(k, v, pages, keys.start..keys.end.min(next));
+                    chunk.end(&totals);
+                    keys.start = next;
+                }
+                chunk.store(&totals, out);
             }
             row = end;
         }

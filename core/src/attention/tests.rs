@@ -182,6 +182,46 @@ fn a_row_has_the_same_bits_whatever_the_chunk_and_the_split() {
 }
 
 #[test]
+fn spans_give_the_bits_of_the_whole_however_they_are_shared() {
+    for (window, heads, page_size) in [
+        (0, 6, 16),
+        (0, 2, 64),
+        (300, 8, 64),
+        (40, 6, 48),
+        (0, 6, 512),
+    ] {
+        for kv_dtype in [DType::F32, DType::F16, DType::Q8_0] {
+            let shape = AttentionShape {
+                window,
+                heads,
+                page_size,
+                max_pages: 1040usize.div_ceil(page_size),
+                kv_dtype,
+                ..SHAPE
+            };
+            let case = Case::new(shape, 1030);
+            let width = shape.heads * shape.head_dim;
+            // Rows of one sequence and of another, an empty one, and one that ends where a span does.
+            let lengths = [1030, 1029, 1028, 700, 0, 256, 257, 1];
+            let sequences = [0, 0, 0, 1, 0, 1, 1, 0];
+            let q = noise(19, lengths.len() * width);
+            let slopes: Vec<f32> = (1..=heads).map(|h| 0.01 / h as f32).collect();
+            let by_distance = ByDistance {
+                slopes: Some(slopes.as_ptr()),
+                ..ByDistance::default()
+            };
+            let whole = case.run_by(&q, &lengths, &sequences, &by_distance, &[0..2]);
+            let truth = case.naive(&q, &lengths, &sequences, Some(&slopes));
+            close(&whole, &truth, kv_dtype, &format!("{shape:?}"));
+            for parts in [1, 2, 3, 7, 40, 500] {
+                let got = case.run_in_spans(&q, &lengths, &sequences, &by_distance, parts);
+                assert_eq!(bits(&got), bits(&whole), "{parts} parts of {shape:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn great_scores_do_not_overflow() {
     for kv_dtype in [DType::F32, DType::F16, DType::Q8_0] {
         let shape = AttentionShape {

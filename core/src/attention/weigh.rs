@@ -9,12 +9,15 @@ use crate::simd::{tanh, Exp, Vector, LANES, V};
 #[repr(C)]
 pub(super) struct State {
     /// Minus infinity before a key was seen
-    greatest: V,
+    pub(super) greatest: V,
     pub(super) total: V,
     pub(super) decay: V,
 }
 
 impl State {
+    /// F32 of a query's part of it.
+    pub(super) const FLOATS: usize = 3;
+
     pub(super) fn new() -> State {
         State {
             greatest: V::splat(f32::NEG_INFINITY),

@@ -54,6 +54,7 @@ pub struct Compiler<'a> {
     origins: Vec<usize>,
     prepared: [Option<Prepared>; SLOTS],
     slot_bytes: [usize; SLOTS],
+    totals_bytes: usize,
     routed: Option<Routed>,
     /// Page tables whose entries an earlier region of the step has checked.
     pub checked_pages: BTreeSet<[usize; 6]>,
@@ -66,6 +67,8 @@ pub(super) struct Compiled {
     pub(super) origins: Vec<usize>,
     /// Bytes of the prepared activations of each kind.
     pub(super) slot_bytes: [usize; SLOTS],
+    /// Bytes of the totals that attention keeps.
+    pub(super) totals_bytes: usize,
 }
 
 impl<'a> Compiler<'a> {
@@ -84,6 +87,7 @@ impl<'a> Compiler<'a> {
             origins: Vec::new(),
             prepared: [None; SLOTS],
             slot_bytes: [0; SLOTS],
+            totals_bytes: 0,
             routed: None,
             checked_pages: BTreeSet::new(),
         }
@@ -141,6 +145,11 @@ impl<'a> Compiler<'a> {
                 own_rows,
             });
         }
+    }
+
+    /// Sees to it that there is room for the totals of attention, which the next one may overwrite.
+    pub fn keep_totals(&mut self, bytes: usize) {
+        self.totals_bytes = self.totals_bytes.max(bytes);
     }
 
     /// Whether something must be prepared, which then is in the slot of its kind.
@@ -203,6 +212,7 @@ impl<'a> Compiler<'a> {
             regions: self.regions,
             origins: self.origins,
             slot_bytes: self.slot_bytes,
+            totals_bytes: self.totals_bytes,
         })
     }
 

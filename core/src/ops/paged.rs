@@ -3,7 +3,8 @@
 use super::gather::index;
 use super::paged_plain::PlainAttention;
 use super::{Extent, Operands, Region, Step, Tensor};
-use crate::attention::{paged_attention, write_kv, AttentionShape, ByDistance, RelativeBias};
+use crate::attention::{attend_spans, merge_spans, paged_attention, write_kv};
+use crate::attention::{AttentionShape, ByDistance, RelativeBias, Sources};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::executor::Compiler;
@@ -168,12 +169,11 @@ pub(super) struct Lookup {
     window: usize,
 }
 
+#[derive(Clone, Copy)]
 struct PagedAttention {
     lookup: Lookup,
     shape: AttentionShape,
-    q: *const f32,
-    key_cache: *const u8,
-    value_cache: *const u8,
+    sources: Sources,
     by_distance: ByDistance,
     output: *mut f32,
 }
@@ -278,15 +278,24 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
             output,
         });
     } else {
-        compiler.push(PagedAttention {
+        let few = rows.at(&compiler.capacity()).min(shape.few_rows());
+        compiler.keep_totals(shape.totals_bytes(few));
+        let attention = PagedAttention {
             lookup,
             shape,
-            q,
-            key_cache,
-            value_cache,
+            sources: Sources {
+                q,
+                k: key_cache,
+                v: value_cache,
+                lengths: lookup.lengths,
+                sequences: lookup.sequences,
+                page_table: lookup.page_table,
+            },
             by_distance,
             output,
-        });
+        };
+        compiler.push(attention);
+        compiler.push(MergeSpans(attention));
     }
     operands.attrs.done()
 }
@@ -349,23 +358,66 @@ impl Region for CheckPages {
     }
 }
 
+/// Keys that few rows are taken to see at least.
+const FEW_KEYS: usize = 256;
+
+impl PagedAttention {
+    /// Whether the rows of a step are computed span by span.
+    fn in_spans(&self, counts: &Counts) -> bool {
+        self.lookup.rows.at(counts) <= self.shape.few_rows()
+    }
+}
+
 impl Region for PagedAttention {
-    /// A row for a KV head is a unit; the rows of a head follow each other.
+    /// A row for a KV head is a unit, and the rows of a head follow each other; of few rows a part of all their spans is.
     fn units(&self, counts: &Counts) -> usize {
-        self.lookup.rows.at(counts) * self.shape.kv_heads
+        let units = self.lookup.rows.at(counts) * self.shape.kv_heads;
+        if self.in_spans(counts) {
+            units * self.shape.most_spans()
+        } else {
+            units
+        }
     }
 
-    fn unit_work(&self, _counts: &Counts) -> f32 {
+    fn unit_work(&self, counts: &Counts) -> f32 {
         // At least: how many keys a row sees is not known here.
-        (self.shape.heads / self.shape.kv_heads * self.shape.head_dim) as f32 * 10.0
+        let queries = self.shape.heads / self.shape.kv_heads * self.shape.head_dim;
+        if self.in_spans(counts) {
+            (queries * FEW_KEYS) as f32 * 0.2 / self.shape.most_spans() as f32
+        } else {
+            queries as f32 * 10.0
+        }
     }
 
     fn scratch_bytes(&self) -> usize {
-        self.shape.scratch_bytes() + self.by_distance.scratch_bytes(&self.shape)
+        self.shape.scratch_bytes(&self.by_distance)
     }
 
     unsafe fn run(&self, step: &Step, units: Range<usize>, scratch: *mut u8) -> Result<(), Error> {
+        let Self {
+            sources,
+            by_distance,
+            shape,
+            ..
+        } = self;
         let rows = self.lookup.rows.at(&step.counts);
+        if self.in_spans(&step.counts) {
+            let of = self.units(&step.counts);
+            // SAFETY: the caller's; an earlier region has checked the indexes.
+            unsafe {
+                attend_spans(
+                    sources,
+                    by_distance,
+                    shape,
+                    rows,
+                    units,
+                    of,
+                    scratch,
+                    step.totals.cast(),
+                );
+            }
+            return Ok(());
+        }
         let mut unit = units.start;
         while unit < units.end {
             let (head, row) = (unit / rows, unit % rows);
@@ -376,17 +428,12 @@ impl Region for PagedAttention {
                 1
             };
             let count = (rows - row).min(units.end - unit);
-            // SAFETY: the caller's; an earlier region has checked the indexes.
+            // SAFETY: as above.
             unsafe {
                 paged_attention(
-                    self.q,
-                    self.key_cache,
-                    self.value_cache,
-                    self.lookup.lengths,
-                    self.lookup.sequences,
-                    self.lookup.page_table,
-                    &self.by_distance,
-                    &self.shape,
+                    sources,
+                    by_distance,
+                    shape,
                     row..row + count,
                     head..head + heads,
                     scratch,
@@ -395,6 +442,39 @@ impl Region for PagedAttention {
             }
             unit += if heads > 1 { heads * rows } else { count };
         }
+        Ok(())
+    }
+}
+
+/// Puts together what [`PagedAttention`] computed span by span.
+struct MergeSpans(PagedAttention);
+
+impl Region for MergeSpans {
+    fn units(&self, counts: &Counts) -> usize {
+        let attention = &self.0;
+        if attention.in_spans(counts) {
+            attention.lookup.rows.at(counts) * attention.shape.kv_heads
+        } else {
+            0
+        }
+    }
+
+    fn unit_work(&self, _counts: &Counts) -> f32 {
+        let shape = &self.0.shape;
+        (shape.heads / shape.kv_heads * shape.head_dim) as f32 * 0.2
+    }
+
+    unsafe fn run(&self, step: &Step, units: Range<usize>, _scratch: *mut u8) -> Result<(), Error> {
+        let PagedAttention {
+            lookup,
+            shape,
+            sources,
+            output,
+            ..
+        } = &self.0;
+        let rows = lookup.rows.at(&step.counts);
+        // SAFETY: the caller's; an earlier region has computed all spans.
+        unsafe { merge_spans(sources, shape, rows, units, step.totals.cast(), *output) };
         Ok(())
     }
 }

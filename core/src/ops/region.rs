@@ -15,6 +15,8 @@ pub struct Step {
     pub counts: Counts,
     /// Where prepared activations lie.
     pub slots: [*mut u8; SLOTS],
+    /// Where attention keeps what spans of keys gave.
+    pub totals: *mut u8,
 }
 
 impl Step {

@@ -66,6 +66,7 @@ impl Team {
             step: Step {
                 counts: Counts::default(),
                 slots: [std::ptr::null_mut(); SLOTS],
+                totals: std::ptr::null_mut(),
             },
             next: 0,
             shared: None,

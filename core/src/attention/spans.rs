@@ -1,0 +1,241 @@
+//! Few rows, such as those of a decode step, span by span of their keys.
+//!
+//! Pages go by in the order in which they mostly lie in memory, all heads of one before the next: the hardware fetches a stream
+//! ahead, and a long context is bound by memory. (Heads by themselves jump from page to page, which was a third as fast.)
+//! Any range of spans and heads can be computed by itself, so that threads share a row however few KV heads there are.
+
+use super::bias::ByDistance;
+use super::chunk::{Chunk, Shared};
+use super::totals::Totals;
+use super::{AttentionShape, Sources};
+use std::ops::Range;
+
+/// Rows that are computed this way, at most.
+const FEW_ROWS: usize = 16;
+
+/// What their totals may take, where that is enough for a row.
+const MOST_BYTES: usize = 32 << 20;
+
+/// Keys of a span, about: it is whole pages.
+const SPAN: usize = 256;
+
+impl AttentionShape {
+    /// Keys of a span.
+    pub(super) fn span(&self) -> usize {
+        (SPAN / self.page_size).max(1) * self.page_size
+    }
+
+    /// The most spans that a row sees a part of.
+    pub fn most_spans(&self) -> usize {
+        (self.max_pages * self.page_size).div_ceil(self.span())
+    }
+
+    /// Rows of a step that are few enough for it.
+    pub fn few_rows(&self) -> usize {
+        (MOST_BYTES / self.totals_bytes(1)).clamp(1, FEW_ROWS)
+    }
+
+    /// Bytes of the totals that the spans of few rows give, 16-byte aligned, for all threads.
+    pub fn totals_bytes(&self, rows: usize) -> usize {
+        rows * self.row_floats() * 4
+    }
+
+    fn row_floats(&self) -> usize {
+        self.most_spans() * self.kv_heads * Totals::floats(self.group(), self.head_dim)
+    }
+}
+
+/// Rows of a sequence that follow each other, and the spans that they see a part of. An item of it is a span for a KV head,
+/// the heads of a span following each other.
+struct Run {
+    rows: Range<usize>,
+    seen: Range<usize>,
+    spans: Range<usize>,
+}
+
+impl Run {
+    fn items(&self, shape: &AttentionShape) -> usize {
+        self.spans.len() * shape.kv_heads
+    }
+
+    /// Where an item's totals lie.
+    unsafe fn totals(&self, shape: &AttentionShape, totals: *mut f32, item: usize) -> Totals {
+        let (queries, dim) = (self.rows.len() * shape.group(), shape.head_dim);
+        // SAFETY: each row has room for as many spans as there can be, and so many rows for those of their run.
+        unsafe {
+            let run = totals.add(self.rows.start * shape.row_floats());
+            Totals::at(run.add(item * Totals::floats(queries, dim)), queries, dim)
+        }
+    }
+}
+
+/// The runs of the rows `0..rows`.
+unsafe fn runs<'a>(
+    sources: &'a Sources,
+    shape: &'a AttentionShape,
+    rows: usize,
+) -> impl Iterator<Item = Run> + 'a {
+    let mut row = 0;
+    std::iter::from_fn(move || {
+        if row == rows {
+            return None;
+        }
+        // SAFETY: the caller's.
+        let end = unsafe { sources.run(shape, row..rows) };
+        let (mut first, mut last) = (usize::MAX, 0);
+        for row in row..end {
+            // SAFETY: the caller's.
+            let length = unsafe { sources.length(row) };
+            first = first.min(shape.first(length));
+            last = last.max(length);
+        }
+        let seen = first.min(last)..last;
+        let spans = seen.start / shape.span()..seen.end.div_ceil(shape.span());
+        let spans = if seen.is_empty() { 0..0 } else { spans };
+        let rows = row..end;
+        row = end;
+        Some(Run { rows, seen, spans })
+    })
+}
+
+/// Part `units` of all that is to be done for `rows` rows, cut into `of` equal parts; [`merge_spans`] makes results of it.
+///
+/// # Safety
+/// As [`super::paged_attention`], `rows` at most [`AttentionShape::few_rows`]; `totals` must have [`AttentionShape::totals_bytes`], and
+/// nobody may compute the same units at once.
+pub unsafe fn attend_spans(
+    sources: &Sources,
+    by_distance: &ByDistance,
+    shape: &AttentionShape,
+    rows: usize,
+    units: Range<usize>,
+    of: usize,
+    scratch: *mut u8,
+    totals: *mut f32,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let items: usize = runs(sources, shape, rows).map(|run| run.items(shape)).sum();
+        let mut part = items * units.start / of..items * units.end / of;
+        for run in runs(sources, shape, rows) {
+            let items = run.items(shape);
+            let own = part.start.min(items)..part.end.min(items);
+            part = part.start - own.start..part.end - own.end;
+            if !own.is_empty() {
+                attend_run(
+                    sources,
+                    by_distance,
+                    shape,
+                    &run,
+                    own,
+                    scratch.cast(),
+                    totals,
+                );
+            }
+        }
+    }
+}
+
+/// Some items of a run.
+unsafe fn attend_run(
+    sources: &Sources,
+    by_distance: &ByDistance,
+    shape: &AttentionShape,
+    run: &Run,
+    items: Range<usize>,
+    scratch: *mut f32,
+    totals: *mut f32,
+) {
+    let heads = shape.kv_heads;
+    let span_of = |item: usize| item / heads;
+    // Those of one span, or all.
+    let one = span_of(items.start) == span_of(items.end - 1);
+    let first_head = if one { items.start % heads } else { 0 };
+    let end_head = if one {
+        (items.end - 1) % heads + 1
+    } else {
+        heads
+    };
+    let floats = Chunk::floats(shape, run.rows.len() * shape.group(), by_distance);
+    // SAFETY: the caller's.
+    unsafe {
+        let shared = Shared::at(scratch, shape);
+        let scratch = scratch.add(Shared::floats(shape));
+        let mut chunks: Vec<Chunk> = (first_head..end_head)
+            .map(|head| {
+                let own = scratch.add((head - first_head) * floats);
+                let rows = run.rows.clone();
+                let mut chunk =
+                    Chunk::new(shape, rows, head, sources.lengths, by_distance, own, shared);
+                chunk.load(sources.q);
+                chunk
+            })
+            .collect();
+        let pages = sources.pages(shape, run.rows.start);
+        let mut item = items.start;
+        while item < items.end {
+            let span = span_of(item);
+            let end = items.end.min((span + 1) * heads);
+            let chunks = &mut chunks[item % heads - first_head..][..end - item];
+            for chunk in chunks.iter_mut() {
+                chunk.begin();
+            }
+            let keys = (run.spans.start + span) * shape.span()..;
+            let keys = keys.start.max(run.seen.start)..run.seen.end.min(keys.start + shape.span());
+            let mut start = keys.start;
+            while start < keys.end {
+                let next = keys
+                    .end
+                    .min((start / shape.page_size + 1) * shape.page_size);
+                for chunk in chunks.iter_mut() {
+                    chunk.attend(sources.k, sources.v, pages, start..next);
+                }
+                start = next;
+            }
+            for (chunk, item) in chunks.iter().zip(item..) {
+                let totals = run.totals(shape, totals, item);
+                totals.clear();
+                chunk.end(&totals);
+            }
+            item = end;
+        }
+    }
+}
+
+/// Puts the spans of row and KV head `units` (`row * kv_heads + head`) together and writes the results.
+///
+/// # Safety
+/// As [`attend_spans`], all of whose units must have been computed. `out` is `[rows, heads * head_dim]`.
+pub unsafe fn merge_spans(
+    sources: &Sources,
+    shape: &AttentionShape,
+    rows: usize,
+    units: Range<usize>,
+    totals: *mut f32,
+    out: *mut f32,
+) {
+    let (heads, group, dim) = (shape.kv_heads, shape.group(), shape.head_dim);
+    // SAFETY: the caller's.
+    unsafe {
+        for run in runs(sources, shape, rows) {
+            for head in 0..heads {
+                let unit = run.rows.start * heads + head;
+                if !units.contains(&unit) {
+                    continue;
+                }
+                let merged = run.totals(shape, totals, head);
+                if run.spans.is_empty() {
+                    merged.clear();
+                }
+                for span in 1..run.spans.len() {
+                    merged.add(&run.totals(shape, totals, span * heads + head));
+                }
+                for query in 0..run.rows.len() * group {
+                    let row = run.rows.start + query / group;
+                    let at = row * shape.heads + head * group + query % group;
+                    merged.store(query, out.add(at * dim));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What attention has of some queries so far: sums relative to the greatest score, put together span by span.
+//!
+//! The softmax of a query runs anew in each span of keys, and what the spans gave is added in their order: so the spans of a row
+//! may be computed by different threads, and its bits are the same.
+
+use crate::simd::{Exp, Vector, LANES, V};
+
+/// For some queries: the greatest scores, the sums of weights relative to them, and the weighted sums of values `[queries, dim]`.
+#[derive(Clone, Copy)]
+pub(super) struct Totals {
+    greatest: *mut f32,
+    weights: *mut f32,
+    values: *mut f32,
+    queries: usize,
+    dim: usize,
+}
+
+/// Factors of what was there and of what is added, a lane for each of four queries.
+#[derive(Clone, Copy)]
+pub(super) struct Factors {
+    old: V,
+    new: V,
+}
+
+impl Totals {
+    /// F32 that so many queries take, a multiple of 4.
+    pub(super) fn floats(queries: usize, dim: usize) -> usize {
+        queries.next_multiple_of(LANES) * (2 + dim)
+    }
+
+    /// The totals that lie there.
+    /// # Safety
+    /// There must be [`Totals::floats`], 16-byte aligned.
+    pub(super) unsafe fn at(place: *mut f32, queries: usize, dim: usize) -> Totals {
+        let padded = queries.next_multiple_of(LANES);
+        // SAFETY: the caller's.
+        unsafe {
+            Totals {
+                greatest: place,
+                weights: place.add(padded),
+                values: place.add(2 * padded),
+                queries,
+                dim,
+            }
+        }
+    }
+
+    /// Makes them those of no key.
+    /// # Safety
+    /// Nobody else may use them.
+    pub(super) unsafe fn clear(&self) {
+        let padded = self.queries.next_multiple_of(LANES);
+        // SAFETY: they are there.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.greatest, padded).fill(f32::NEG_INFINITY);
+            self.weights.write_bytes(0, padded);
+            self.values.write_bytes(0, padded * self.dim);
+        }
+    }
+
+    /// Adds the weights of the four queries from `first` on, which are relative to `greatest`; the values then take the factors.
+    /// # Safety
+    /// As [`Totals::clear`].
+    #[inline(always)]
+    pub(super) unsafe fn add_weights(
+        &self,
+        first: usize,
+        greatest: V,
+        weights: V,
+        exp: &Exp,
+    ) -> Factors {
+        // SAFETY: they are there.
+        unsafe {
+            let (at, to) = (self.greatest.add(first), self.weights.add(first));
+            let before = V::load_f32(at);
+            let greatest = [before.max(greatest), greatest];
+            // Where no key was seen yet nothing is relative to minus infinity.
+            let none = greatest[0].eq(V::splat(f32::NEG_INFINITY));
+            let relative = V::select(none, V::zero(), greatest[0]);
+            let factors = Factors {
+                old: exp.of(before.sub(relative)),
+                new: exp.of(greatest[1].sub(relative)),
+            };
+            greatest[0].store_f32(at);
+            let old = V::load_f32(to).mul(factors.old);
+            weights.madd(factors.new, old).store_f32(to);
+            factors
+        }
+    }
+
+    /// Adds the values of a query, `values(d)` the four from `d` on.
+    /// # Safety
+    /// As [`Totals::clear`]; the query must be one of the four that the factors are of.
+    #[inline(always)]
+    pub(super) unsafe fn add_values(
+        &self,
+        query: usize,
+        factors: Factors,
+        values: impl Fn(usize) -> V,
+    ) {
+        let [old, new] = [factors.old, factors.new].map(|f| V::splat(f.lanes()[query % LANES]));
+        // SAFETY: they are there.
+        unsafe {
+            let sums = self.values.add(query * self.dim);
+            for d in (0..self.dim).step_by(LANES) {
+                let before = V::load_f32(sums.add(d)).mul(old);
+                values(d).madd(new, before).store_f32(sums.add(d));
+            }
+        }
+    }
+
+    /// Adds those of the span that follows.
+    /// # Safety
+    /// As [`Totals::clear`], for both; both must be of the same queries.
+    pub(super) unsafe fn add(&self, span: &Totals) {
+        let exp = Exp::new();
+        for first in (0..self.queries).step_by(LANES) {
+            // SAFETY: they are there.
+            unsafe {
+                let greatest = V::load_f32(span.greatest.add(first));
+                let weights = V::load_f32(span.weights.add(first));
+                let factors = self.add_weights(first, greatest, weights, &exp);
+                for query in first..self.queries.min(first + LANES) {
+                    let values = span.values.add(query * self.dim);
+                    self.add_values(query, factors, |d| V::load_f32(values.add(d)));
+                }
+            }
+        }
+    }
+
+    /// Writes the result of a query; zeros where it saw no key.
+    /// # Safety
+    /// `to` must have room for it.
+    pub(super) unsafe fn store(&self, query: usize, to: *mut f32) {
+        // SAFETY: they are there.
+        unsafe {
+            let weights = *self.weights.add(query);
+            let factor = V::splat(if weights == 0.0 { 0.0 } else { 1.0 / weights });
+            let sums = self.values.add(query * self.dim);
+            for d in (0..self.dim).step_by(LANES) {
+                V::load_f32(sums.add(d)).mul(factor).store_f32(to.add(d));
+            }
+        }
+    }
+}
