@@ -17,7 +17,8 @@ const FEW: usize = 8;
 #[derive(Clone, Copy)]
 enum Tile {
     Single(*const f32, *const f32),
-    Half(*const u16, *const u16),
+    /// Behind them what comes next of keys and values, which is brought to the cache meanwhile
+    Half(*const u16, *const u16, [*const u8; 2]),
     Q8(q8_tile::Tile),
 }
 
@@ -245,7 +246,7 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    /// Takes every tile with some of these keys.
+    /// Takes every tile with some of these keys. Behind them comes page `next.0` for KV head `next.1`, if any.
     #[inline(never)]
     pub(super) unsafe fn attend(
         &mut self,
@@ -253,6 +254,7 @@ impl<'a> Chunk<'a> {
         v: *const u8,
         pages: *const i32,
         keys: Range<usize>,
+        next: Option<(usize, usize)>,
     ) {
         let shape = self.shape;
         let page_size = shape.page_size;
@@ -263,10 +265,20 @@ impl<'a> Chunk<'a> {
             let seen = start.max(first) - start..(end - start).min(count);
             // SAFETY: rows see keys of the tile, so its page is in the table, and its keys are written as far as they are seen.
             unsafe {
-                let page = *pages.add(start / page_size) as usize;
-                let head = (page * shape.kv_heads + self.kv_head) * shape.head_bytes();
-                let (keys, values) = (k.add(head), v.add(head));
-                let (tile, stride) = self.tile(keys, values, start % page_size, seen.end);
+                let at = |page: usize, head: usize| {
+                    let head =
+                        (*pages.add(page) as usize * shape.kv_heads + head) * shape.head_bytes();
+                    [k.add(head), v.add(head)]
+                };
+                let page = start / page_size;
+                let (next_page, next_head) = if (page + 1) * page_size < end {
+                    (page + 1, self.kv_head)
+                } else {
+                    next.unwrap_or((page, self.kv_head))
+                };
+                let [keys, values] = at(page, self.kv_head);
+                let next = at(next_page, next_head);
+                let (tile, stride) = self.tile(keys, values, next, start % page_size, seen.end);
                 self.take(tile, stride, start, seen);
             }
             start += count;
@@ -278,6 +290,7 @@ impl<'a> Chunk<'a> {
         &self,
         keys: *const u8,
         values: *const u8,
+        next: [*const u8; 2],
         place: usize,
         count: usize,
     ) -> (Tile, usize) {
@@ -292,7 +305,8 @@ impl<'a> Chunk<'a> {
             let bytes = shape.kv_bytes();
             let (keys, values) = (keys.add(place * bytes), values.add(place * dim * bytes));
             if self.half {
-                return (Tile::Half(keys.cast(), values.cast()), page_size);
+                let next = next.map(|next| next.add(place * dim * bytes));
+                return (Tile::Half(keys.cast(), values.cast(), next), page_size);
             }
             if shape.kv_dtype == DType::F16 {
                 let [wide_keys, wide_values] = self.shared.wide;
@@ -360,8 +374,8 @@ impl<'a> Chunk<'a> {
                     Tile::Single(keys, _) => {
                         tile::scores(q, count, keys, stride, seen.end, dim, scores)
                     }
-                    Tile::Half(keys, _) => {
-                        half::scores(q, count, keys, stride, seen.end, dim, scores)
+                    Tile::Half(keys, _, [ahead, _]) => {
+                        half::scores(q, count, keys, stride, seen.end, dim, ahead, scores)
                     }
                     Tile::Q8(tile) => {
                         let factors = V::load_f32(self.factors.add(first));
@@ -386,11 +400,11 @@ impl<'a> Chunk<'a> {
                     Tile::Single(_, values) => {
                         tile::sums(scores, count, decay, values, seen, dim, sums)
                     }
-                    Tile::Half(_, values) => {
+                    Tile::Half(_, values, [_, ahead]) => {
                         for t in 0..count {
                             half::enlarge(scores.add(t * TILE_KEYS), seen.end);
                         }
-                        half::sums(scores, count, decay, values, seen, dim, sums)
+                        half::sums(scores, count, decay, values, seen, dim, ahead, sums)
                     }
                     Tile::Q8(tile) => {
                         let narrow = self.shared.wide[1].cast();

@@ -22,7 +22,7 @@ pub(super) const MOST: f32 = 16384.0;
 
 /// As [`super::tile::scores`] with splat queries: `[queries, TILE_KEYS]`. `q` is multiplied by 2^112.
 /// # Safety
-/// `q` is `[dim, 4]`, `keys` is `[dim, stride]`; `stride` is a multiple of [`STEP`].
+/// `q` is `[dim, 4]`, `keys` is `[dim, stride]`; `stride` is a multiple of [`STEP`]. As many bytes as the keys have must be readable from `ahead` on.
 pub(super) unsafe fn scores(
     q: *const f32,
     queries: usize,
@@ -30,15 +30,16 @@ pub(super) unsafe fn scores(
     stride: usize,
     count: usize,
     dim: usize,
+    ahead: *const u8,
     scores: *mut f32,
 ) {
     // SAFETY: the caller's.
     unsafe {
         match queries {
-            1 => scores_of::<1>(q, keys, stride, count, dim, scores),
-            2 => scores_of::<2>(q, keys, stride, count, dim, scores),
-            3 => scores_of::<3>(q, keys, stride, count, dim, scores),
-            _ => scores_of::<4>(q, keys, stride, count, dim, scores),
+            1 => scores_of::<1>(q, keys, stride, count, dim, ahead, scores),
+            2 => scores_of::<2>(q, keys, stride, count, dim, ahead, scores),
+            3 => scores_of::<3>(q, keys, stride, count, dim, ahead, scores),
+            _ => scores_of::<4>(q, keys, stride, count, dim, ahead, scores),
         }
     }
 }
@@ -50,22 +51,27 @@ unsafe fn scores_of<const Q: usize>(
     stride: usize,
     count: usize,
     dim: usize,
+    ahead: *const u8,
     scores: *mut f32,
 ) {
     let widen = WidenF16::new();
+    let mut ahead = Ahead::new(ahead);
     for first in (0..count).step_by(STEP) {
         let mut dots = [[V::zero(); PAIR]; Q];
         // SAFETY: the caller's.
         unsafe {
             let (mut q, mut keys) = (q, keys.add(first));
-            for _ in 0..dim {
-                let key = load(keys, &widen);
-                let queries = V::load_f32(q).lanes();
-                for t in 0..Q {
-                    add_products(&mut dots[t], key, queries[t]);
+            for _ in 0..dim / LANES {
+                ahead.line();
+                for _ in 0..LANES {
+                    let key = load(keys, &widen);
+                    let queries = V::load_f32(q).lanes();
+                    for t in 0..Q {
+                        add_products(&mut dots[t], key, queries[t]);
+                    }
+                    q = q.add(FOUR);
+                    keys = keys.wrapping_add(stride);
                 }
-                q = q.add(FOUR);
-                keys = keys.wrapping_add(stride);
             }
             for t in 0..Q {
                 for (j, in_order) in zip(dots[t]).into_iter().enumerate() {
@@ -78,7 +84,8 @@ unsafe fn scores_of<const Q: usize>(
 
 /// As [`super::tile::sums`] with splat weights: `[dim / 4, query, 4]`. The weights are multiplied by 2^112.
 /// # Safety
-/// `weights` is `[queries, TILE_KEYS]`, `values` is `[seen.end, dim]`; `dim` is a multiple of [`STEP`].
+/// `weights` is `[queries, TILE_KEYS]`, `values` is `[seen.end, dim]`; `dim` is a multiple of [`STEP`]. As many bytes as the values have
+/// must be readable from `ahead` on.
 pub(super) unsafe fn sums(
     weights: *const f32,
     queries: usize,
@@ -86,15 +93,16 @@ pub(super) unsafe fn sums(
     values: *const u16,
     seen: Range<usize>,
     dim: usize,
+    ahead: *const u8,
     sums: *mut f32,
 ) {
     // SAFETY: the caller's.
     unsafe {
         match queries {
-            1 => sums_of::<1>(weights, decay, values, seen, dim, sums),
-            2 => sums_of::<2>(weights, decay, values, seen, dim, sums),
-            3 => sums_of::<3>(weights, decay, values, seen, dim, sums),
-            _ => sums_of::<4>(weights, decay, values, seen, dim, sums),
+            1 => sums_of::<1>(weights, decay, values, seen, dim, ahead, sums),
+            2 => sums_of::<2>(weights, decay, values, seen, dim, ahead, sums),
+            3 => sums_of::<3>(weights, decay, values, seen, dim, ahead, sums),
+            _ => sums_of::<4>(weights, decay, values, seen, dim, ahead, sums),
         }
     }
 }
@@ -106,9 +114,11 @@ unsafe fn sums_of<const Q: usize>(
     values: *const u16,
     seen: Range<usize>,
     dim: usize,
+    ahead: *const u8,
     sums: *mut f32,
 ) {
     let widen = WidenF16::new();
+    let mut ahead = Ahead::new(ahead);
     let decay = decay.lanes();
     for d in (0..dim).step_by(STEP) {
         // SAFETY: the caller's.
@@ -121,6 +131,7 @@ unsafe fn sums_of<const Q: usize>(
             let mut key = seen.start;
             let mut values = values.add(seen.start * dim + d);
             while key + LANES <= seen.end {
+                ahead.line();
                 let weights: [[f32; LANES]; Q] =
                     std::array::from_fn(|t| V::load_f32(weights.add(t * TILE_KEYS + key)).lanes());
                 for i in 0..LANES {
@@ -146,6 +157,37 @@ unsafe fn sums_of<const Q: usize>(
                 }
             }
         }
+    }
+}
+
+/// What comes next in the cache, of which a line is read now and then: at such a pace the hardware fetches a stream in time, while the
+/// products by themselves ask for all lines of a tile at once and wait for them.
+struct Ahead {
+    at: *const u8,
+    seen: u8,
+}
+
+impl Ahead {
+    /// Bytes of a cache line.
+    const LINE: usize = 64;
+
+    fn new(at: *const u8) -> Ahead {
+        Ahead { at, seen: 0 }
+    }
+
+    /// Reads a byte of the next line.
+    #[inline(always)]
+    unsafe fn line(&mut self) {
+        // SAFETY: the caller's.
+        self.seen |= unsafe { self.at.read() };
+        self.at = self.at.wrapping_add(Ahead::LINE);
+    }
+}
+
+impl Drop for Ahead {
+    #[inline(always)]
+    fn drop(&mut self) {
+        std::hint::black_box(self.seen);
     }
 }
 

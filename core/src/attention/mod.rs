@@ -214,7 +214,7 @@ pub unsafe fn paged_attention(
                 while !keys.is_empty() {
                     let next = (keys.start / shape.span() + 1) * shape.span();
                     chunk.begin();
-                    chunk.attend(k, v, pages, keys.start..keys.end.min(next));
+                    chunk.attend(k, v, pages, keys.start..keys.end.min(next), None);
                     chunk.end(&totals);
                     keys.start = next;
                 }

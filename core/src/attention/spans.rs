@@ -187,8 +187,18 @@ unsafe fn attend_run(
                 let next = keys
                     .end
                     .min((start / shape.page_size + 1) * shape.page_size);
-                for chunk in chunks.iter_mut() {
-                    chunk.attend(sources.k, sources.v, pages, start..next);
+                let count = chunks.len();
+                for (i, chunk) in chunks.iter_mut().enumerate() {
+                    let page = start / shape.page_size;
+                    let head = item % heads;
+                    let after = if i + 1 < count {
+                        Some((page, head + i + 1))
+                    } else if next < run.seen.end {
+                        Some((page + 1, head))
+                    } else {
+                        None
+                    };
+                    chunk.attend(sources.k, sources.v, pages, start..next, after);
                 }
                 start = next;
             }
