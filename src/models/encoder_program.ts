@@ -43,13 +43,8 @@ export function encoderProgram(
   const { rows, sequences, pages, maxPages, dtype, cross } = shape;
   const g = new Recorder(`${config.architecture}/encode/${rows}`, { rows, outputs: sequences });
   const stack = encoderConfig(config);
-  const { outputRows, ...inputs } = decoderInputs(g, stack, {
-    pages,
-    maxPages,
-    sequences,
-    dtype,
-    shared: true,
-  });
+  const cache = { pages, maxPages, sequences, dtype, shared: true };
+  const { outputRows, ...inputs } = decoderInputs(g, stack, cache);
   const weights = declaredWeights(g, types);
   const build = architecture.encode ?? architecture.build;
   const hidden = build(g, weights, stack, inputs);

@@ -62,7 +62,7 @@ export function decoderLayer(
   inputs: DecoderInputs,
 ): Ref {
   const normed = norm(g, x, w.attentionNorm, c.norm);
-  const own = w.cross ? allRows(inputs) : inputs;
+  const own = w.cross && inputs.cross ? allRows(inputs) : inputs;
   const attended = attention(g, normed, w.attention, c, layer, own);
   const first = norm(g, attended, w.attentionPostNorm, c.norm);
   const forward = (input: Ref): Ref => norm(g, block(g, input, w, c), w.feedForwardPostNorm, c.norm);
