@@ -93,7 +93,10 @@ export interface Architecture {
   config(metadata: ModelMetadata): DecoderConfig;
   /** All weights, with their names in files. */
   weights(config: DecoderConfig): WeightEntry[];
-  /** Records one step; gives the final hidden states, [rows, hidden], before the head. */
+  /**
+   * Records one step; gives the final hidden states before the head: those of `inputs.outputRows`, [outputs, hidden], or
+   * without them those of all rows, [rows, hidden].
+   */
   build(g: Recorder, weights: Weights, config: DecoderConfig, inputs: DecoderInputs): Ref;
   /** As `build`, for the encoder of an encoder–decoder; `config` is that of `encoderConfig`. */
   encode?(g: Recorder, weights: Weights, config: DecoderConfig, inputs: DecoderInputs): Ref;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DecoderInputs } from "../nn/decoder.ts";
+import { allRows, type DecoderInputs } from "../nn/decoder.ts";
 import { decoderLayer, type LayerWeights } from "../nn/decoder_layer.ts";
 import type { ExpertsWeights } from "../nn/experts.ts";
 import type { FeedForwardWeights } from "../nn/feed_forward.ts";
@@ -59,7 +59,7 @@ export function decoderArchitecture(family: DecoderFamily<AnyNames>): Architectu
   };
 }
 
-/** Embeds, runs the layers, and norms. Gives [rows, hidden]. */
+/** Embeds, runs the layers, and norms. Gives [rows, hidden], or [outputs, hidden] where not all rows are wanted. */
 export function buildStack(g: Recorder, w: Weights, c: DecoderConfig, given: DecoderInputs): Ref {
   const bias = c.relativeBias &&
     relativeBias(g, w.get("relativeBias.weight"), c.relativeBias, c.kind === "encoder");
@@ -71,7 +71,8 @@ export function buildStack(g: Recorder, w: Weights, c: DecoderConfig, given: Dec
   if (types && inputs.tokenTypes) x = g.add(x, g.embed(inputs.tokenTypes, types));
   x = norm(g, x, findNorm(w, "embeddingNorm"), c.norm);
   for (let layer = 0; layer < c.layers; layer++) {
-    x = decoderLayer(g, x, layerWeights(w, layer), c, layer, inputs);
+    const isLast = layer === c.layers - 1;
+    x = decoderLayer(g, x, layerWeights(w, layer), c, layer, isLast ? inputs : allRows(inputs));
   }
   return norm(g, x, findNorm(w, "norm"), c.norm);
 }

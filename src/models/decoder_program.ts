@@ -37,7 +37,7 @@ export function decoderProgram(
   });
   const inputs = decoderInputs(g, config, shape.cache);
   const weights = declaredWeights(g, types);
-  const built = g.gatherRows(architecture.build(g, weights, config, inputs), inputs.outputRows);
+  const built = architecture.build(g, weights, config, inputs);
   const hidden = scaled(g, built, "logitScale", config.logitScale);
   const head = weights.get(config.tiedHead ? "embedding.weight" : "head.weight");
   const logits = softcap(g, g.linear(hidden, head, weights.find("head.bias")), config.logitSoftcap);

@@ -43,12 +43,13 @@ export function encoderProgram(
   const { rows, sequences, pages, maxPages, dtype, cross } = shape;
   const g = new Recorder(`${config.architecture}/encode/${rows}`, { rows, outputs: sequences });
   const stack = encoderConfig(config);
-  const inputs = decoderInputs(g, stack, { pages, maxPages, sequences, dtype, shared: true });
+  const cache = { pages, maxPages, sequences, dtype, shared: true };
+  const { outputRows, ...inputs } = decoderInputs(g, stack, cache);
   const weights = declaredWeights(g, types);
   const build = architecture.encode ?? architecture.build;
   const hidden = build(g, weights, stack, inputs);
   if (cross) writeCross(g, weights, config, hidden, { cross, dtype });
-  recordHeads(g, weights, hidden, inputs.outputRows);
+  recordHeads(g, weights, hidden, outputRows);
   g.output("hidden", hidden);
   return g.finish();
 }

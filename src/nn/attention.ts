@@ -4,7 +4,7 @@
  * @module
  */
 import type { Recorder, Ref } from "../program/recorder.ts";
-import type { CrossInputs, DecoderInputs } from "./decoder.ts";
+import { type CrossInputs, type DecoderInputs, wantedRows } from "./decoder.ts";
 import { type Linear, linear } from "./linear.ts";
 import { type Norm, norm, type NormConfig } from "./norm.ts";
 
@@ -42,7 +42,10 @@ export interface AttentionConfig {
   readonly norm: NormConfig;
 }
 
-/** Projects, norms, rotates, stores keys and values, attends and projects back. x: [rows, hidden]. */
+/**
+ * Projects, norms, rotates, stores keys and values, attends, and projects the wanted rows back. x: [rows, hidden]; gives
+ * [rows, hidden], or [outputs, hidden] where not all rows are wanted.
+ */
 export function attention(
   g: Recorder,
   x: Ref,
@@ -75,20 +78,22 @@ export function attention(
     ],
     { heads: c.heads, scale: c.attentionScale, softcap: c.attentionSoftcap, window: c.windows[layer] },
   );
-  return linear(g, attended, w.output);
+  return linear(g, wantedRows(g, attended, inputs), w.output);
 }
 
 /** Weights of a block that attends to the encoder's output; the encoder has applied those of keys and values. */
 export type CrossAttentionWeights = Pick<AttentionWeights, "query" | "output">;
 
-/** Attends to the keys and values that the encoder has left. x: [rows, hidden]. */
+/** Attends to the keys and values that the encoder has left. x: [rows, hidden]; gives what `attention` does. */
 export function crossAttention(
   g: Recorder,
   x: Ref,
   w: CrossAttentionWeights,
   c: AttentionConfig,
   layer: number,
-  { sequences, cross }: { readonly sequences: Ref; readonly cross: CrossInputs },
+  { sequences, cross, outputRows }: Pick<DecoderInputs, "sequences" | "outputRows"> & {
+    readonly cross: CrossInputs;
+  },
 ): Ref {
   const { keys, values } = cross.cache(layer);
   const [attended] = g.record(
@@ -96,7 +101,7 @@ export function crossAttention(
     [linear(g, x, w.query), keys, values, cross.lengths, sequences, cross.pageTable],
     { heads: c.heads, scale: c.attentionScale },
   );
-  return linear(g, attended, w.output);
+  return linear(g, wantedRows(g, attended, { outputRows }), w.output);
 }
 
 /** x: [rows, heads·headDim]; a weight of headDim norms each head by itself. */

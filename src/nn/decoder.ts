@@ -60,8 +60,8 @@ export interface DecoderInputs {
   readonly sequences: Ref;
   /** Pages of each sequence, i32 [sequences, maxPages]. */
   readonly pageTable: Ref;
-  /** Rows whose logits are wanted, i32 [outputs]. */
-  readonly outputRows: Ref;
+  /** Rows whose hidden states are wanted, i32 [outputs]; all of them where it is absent. */
+  readonly outputRows?: Ref;
   /** Type of each row's token, i32 [rows]; absent in models without types. */
   readonly tokenTypes?: Ref;
   /** Slopes of ALiBi, [heads]; absent in models without it. */
@@ -151,7 +151,11 @@ export function crossCaches(
 }
 
 /** Declares the step fields and caches of a model. */
-export function decoderInputs(g: Recorder, c: PositionConfig, cache: CacheConfig): DecoderInputs {
+export function decoderInputs(
+  g: Recorder,
+  c: PositionConfig,
+  cache: CacheConfig,
+): DecoderInputs & { readonly outputRows: Ref } {
   const row = (name: string): Ref => g.step(name, "i32", ["rows"]);
   const positions = row("positions");
   const shape = cacheShape(c, cache);
@@ -188,6 +192,16 @@ export function decoderInputs(g: Recorder, c: PositionConfig, cache: CacheConfig
     },
     cache: (layer) => ({ keys: state(layer, "keys"), values: state(layer, "values") }),
   };
+}
+
+/** The same inputs for a block whose rows are all wanted. */
+export function allRows({ outputRows: _, ...inputs }: DecoderInputs): DecoderInputs {
+  return inputs;
+}
+
+/** The rows of x, [rows, width], whose hidden states are wanted: [outputs, width], or x itself where all are. */
+export function wantedRows(g: Recorder, x: Ref, { outputRows }: Pick<DecoderInputs, "outputRows">): Ref {
+  return outputRows ? g.gatherRows(x, outputRows) : x;
 }
 
 function crossInputs(

@@ -12,7 +12,7 @@ import {
   crossAttention,
   type CrossAttentionWeights,
 } from "./attention.ts";
-import type { DecoderInputs } from "./decoder.ts";
+import { allRows, type DecoderInputs, wantedRows } from "./decoder.ts";
 import { experts, type ExpertsConfig, type ExpertsWeights } from "./experts.ts";
 import { feedForward, type FeedForwardWeights } from "./feed_forward.ts";
 import { type Norm, norm } from "./norm.ts";
@@ -49,7 +49,10 @@ export interface LayerConfig extends AttentionConfig {
   readonly experts?: ExpertsConfig;
 }
 
-/** x: [rows, hidden]. */
+/**
+ * x: [rows, hidden]; gives [rows, hidden], or [outputs, hidden] where not all rows are wanted: behind the layer's last
+ * attention, which needs the keys and values of all of them, the others are not computed.
+ */
 export function decoderLayer(
   g: Recorder,
   x: Ref,
@@ -59,14 +62,16 @@ export function decoderLayer(
   inputs: DecoderInputs,
 ): Ref {
   const normed = norm(g, x, w.attentionNorm, c.norm);
-  const attended = attention(g, normed, w.attention, c, layer, inputs);
+  const own = w.cross && inputs.cross ? allRows(inputs) : inputs;
+  const attended = attention(g, normed, w.attention, c, layer, own);
   const first = norm(g, attended, w.attentionPostNorm, c.norm);
   const forward = (input: Ref): Ref => norm(g, block(g, input, w, c), w.feedForwardPostNorm, c.norm);
+  const kept = wantedRows(g, x, own);
   if (c.parallelResidual) {
-    const second = forward(w.feedForwardNorm ? norm(g, x, w.feedForwardNorm, c.norm) : normed);
-    return g.add(x, g.add(first, second));
+    const input = w.feedForwardNorm ? norm(g, kept, w.feedForwardNorm, c.norm) : wantedRows(g, normed, own);
+    return g.add(kept, g.add(first, forward(input)));
   }
-  const middle = crossBlock(g, norm(g, g.add(x, first), w.attentionSumNorm, c.norm), w, c, layer, inputs);
+  const middle = crossBlock(g, norm(g, g.add(kept, first), w.attentionSumNorm, c.norm), w, c, layer, inputs);
   const sum = g.add(middle, forward(norm(g, middle, w.feedForwardNorm, c.norm)));
   return norm(g, sum, w.feedForwardSumNorm, c.norm);
 }
@@ -77,11 +82,12 @@ function crossBlock(
   { cross: w }: LayerWeights,
   c: LayerConfig,
   layer: number,
-  { sequences, cross }: DecoderInputs,
+  inputs: DecoderInputs,
 ): Ref {
+  const { cross } = inputs;
   if (!w || !cross) return x;
-  const attended = crossAttention(g, norm(g, x, w.norm, c.norm), w.block, c, layer, { sequences, cross });
-  return norm(g, g.add(x, attended), w.sumNorm, c.norm);
+  const attended = crossAttention(g, norm(g, x, w.norm, c.norm), w.block, c, layer, { ...inputs, cross });
+  return norm(g, g.add(wantedRows(g, x, inputs), attended), w.sumNorm, c.norm);
 }
 
 function block(g: Recorder, x: Ref, { feedForward: w }: LayerWeights, c: LayerConfig): Ref {

@@ -1,5 +1,5 @@
 /** A whole decoder layer and head: what fusion, the arena and the order of ops must get right together. @module */
-import type { Recorder } from "../../../src/program/recorder.ts";
+import type { Recorder, Ref } from "../../../src/program/recorder.ts";
 import type { CacheDType } from "../../../src/nn/decoder.ts";
 import { type DType, wholeBlocks } from "../../../src/tensor/dtype.ts";
 import { normal, packed } from "../../support/random.ts";
@@ -11,7 +11,7 @@ import { inverseFrequencies } from "./rope.ts";
 export const LAYER = { width: 64, heads: 4, kvHeads: 2, headDim: 16, hidden: 96, vocabulary: 70 } as const;
 const PAGES = { pages: 7, pageSize: 16, maxPages: 3, sequences: 2 } as const;
 
-/** Records two decoder layers and a head; `layers` weights of one dtype. */
+/** Records two decoder layers and a head; `layers` weights of one dtype. The last layer goes on with the outputs only. */
 export function recordLayers(g: Recorder, dtype: DType, kv: CacheDType, layers = 2): void {
   const { width, heads, kvHeads, headDim, hidden, vocabulary } = LAYER;
   const [positions, slots] = [g.step("positions", "i32", ["rows"]), g.step("slots", "i32", ["rows"])];
@@ -19,6 +19,7 @@ export function recordLayers(g: Recorder, dtype: DType, kv: CacheDType, layers =
   const pageTable = g.step("pageTable", "i32", [PAGES.sequences, PAGES.maxPages]);
   const table =
     g.record("ropeTable", [positions], { inverseFrequencies: inverseFrequencies(headDim / 2) })[0];
+  const outputRows = g.step("outputRows", "i32", ["outputs"]);
   let x = g.embed(g.step("ids", "i32", ["rows"]), g.weight("tokens", dtype, [vocabulary, width]));
   for (let layer = 0; layer < layers; layer++) {
     const weight = (name: string, out: number, inner: number) =>
@@ -35,19 +36,19 @@ export function recordLayers(g: Recorder, dtype: DType, kv: CacheDType, layers =
     const [rotatedQ] = g.record("rope", [q, table], { heads });
     const [rotatedK] = g.record("rope", [k, table], { heads: kvHeads });
     g.record("writeKv", [rotatedK, v, slots, keys, values]);
+    const wanted = (rows: Ref): Ref => layer === layers - 1 ? g.gatherRows(rows, outputRows) : rows;
     const [attended] = g.record("pagedAttention", [rotatedQ, keys, values, lengths, sequences, pageTable], {
       heads,
       scale: headDim ** -0.5,
     });
-    x = g.add(x, g.linear(attended, weight("o", width, heads * headDim)));
+    x = g.add(wanted(x), g.linear(wanted(attended), weight("o", width, heads * headDim)));
     const inner = g.rmsNorm(x, g.weight(`${layer}.norm2`, "f32", [width]), 1e-5);
     const gate = g.linear(inner, weight("gate", hidden, width));
     const up = g.linear(inner, weight("up", hidden, width));
     x = g.add(x, g.linear(g.mul(g.activation(gate, "silu"), up), weight("down", width, hidden)));
   }
   const last = g.rmsNorm(x, g.weight("norm", "f32", [width]), 1e-5);
-  const picked = g.gatherRows(last, g.step("outputRows", "i32", ["outputs"]));
-  const logits = g.linear(picked, g.weight("tokens", dtype, [vocabulary, width]));
+  const logits = g.linear(last, g.weight("tokens", dtype, [vocabulary, width]));
   g.output("logits", logits);
   g.output("next", g.argmax(logits));
 }
