@@ -5,7 +5,7 @@ use super::q8_tile;
 use super::tile::{self, FOUR};
 use super::totals::Totals;
 use super::weigh::{weigh_few, weigh_four, Query, State};
-use super::{half, AttentionShape, TILE_KEYS};
+use super::{half, Attention, AttentionShape, TILE_KEYS};
 use crate::dtype::DType;
 use crate::simd::{Exp, Vector, LANES, V};
 use std::ops::Range;
@@ -17,8 +17,7 @@ const FEW: usize = 8;
 #[derive(Clone, Copy)]
 enum Tile {
     Single(*const f32, *const f32),
-    /// Behind them what comes next of keys and values, which is brought to the cache meanwhile
-    Half(*const u16, *const u16, [*const u8; 2]),
+    Half([half::Part; 2]),
     Q8(q8_tile::Tile),
 }
 
@@ -90,14 +89,17 @@ impl<'a> Chunk<'a> {
     /// # Safety
     /// `own` must have [`Chunk::floats`], 16-byte aligned.
     pub(super) unsafe fn new(
-        shape: &'a AttentionShape,
+        attention: &'a Attention,
         rows: Range<usize>,
         kv_head: usize,
-        lengths: *const i32,
-        by_distance: &'a ByDistance,
         own: *mut f32,
         shared: Shared,
     ) -> Chunk<'a> {
+        let Attention {
+            shape,
+            sources,
+            by_distance,
+        } = attention;
         let (queries, dim) = (rows.len() * shape.group(), shape.head_dim);
         let queries = queries.next_multiple_of(FOUR);
         // SAFETY: the parts add up to `floats`.
@@ -109,7 +111,7 @@ impl<'a> Chunk<'a> {
                 shape,
                 rows,
                 kv_head,
-                lengths,
+                lengths: sources.lengths,
                 by_distance,
                 bias_lines: factors.add(queries),
                 q: own,
@@ -305,8 +307,12 @@ impl<'a> Chunk<'a> {
             let bytes = shape.kv_bytes();
             let (keys, values) = (keys.add(place * bytes), values.add(place * dim * bytes));
             if self.half {
-                let next = next.map(|next| next.add(place * dim * bytes));
-                return (Tile::Half(keys.cast(), values.cast(), next), page_size);
+                let part = |at: *const u8, next: *const u8| half::Part {
+                    at: at.cast(),
+                    ahead: next.add(place * dim * bytes),
+                };
+                let parts = [part(keys, next[0]), part(values, next[1])];
+                return (Tile::Half(parts), page_size);
             }
             if shape.kv_dtype == DType::F16 {
                 let [wide_keys, wide_values] = self.shared.wide;
@@ -374,8 +380,8 @@ impl<'a> Chunk<'a> {
                     Tile::Single(keys, _) => {
                         tile::scores(q, count, keys, stride, seen.end, dim, scores)
                     }
-                    Tile::Half(keys, _, [ahead, _]) => {
-                        half::scores(q, count, keys, stride, seen.end, dim, ahead, scores)
+                    Tile::Half([keys, _]) => {
+                        half::scores(q, count, keys, stride, seen.end, dim, scores)
                     }
                     Tile::Q8(tile) => {
                         let factors = V::load_f32(self.factors.add(first));
@@ -400,11 +406,11 @@ impl<'a> Chunk<'a> {
                     Tile::Single(_, values) => {
                         tile::sums(scores, count, decay, values, seen, dim, sums)
                     }
-                    Tile::Half(_, values, [_, ahead]) => {
+                    Tile::Half([_, values]) => {
                         for t in 0..count {
                             half::enlarge(scores.add(t * TILE_KEYS), seen.end);
                         }
-                        half::sums(scores, count, decay, values, seen, dim, ahead, sums)
+                        half::sums(scores, count, decay, values, seen, dim, sums)
                     }
                     Tile::Q8(tile) => {
                         let narrow = self.shared.wide[1].cast();

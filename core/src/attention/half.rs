@@ -22,24 +22,23 @@ pub(super) const MOST: f32 = 16384.0;
 
 /// As [`super::tile::scores`] with splat queries: `[queries, TILE_KEYS]`. `q` is multiplied by 2^112.
 /// # Safety
-/// `q` is `[dim, 4]`, `keys` is `[dim, stride]`; `stride` is a multiple of [`STEP`]. As many bytes as the keys have must be readable from `ahead` on.
+/// `q` is `[dim, 4]`, `keys` is `[dim, stride]`; `stride` is a multiple of [`STEP`].
 pub(super) unsafe fn scores(
     q: *const f32,
     queries: usize,
-    keys: *const u16,
+    keys: Part,
     stride: usize,
     count: usize,
     dim: usize,
-    ahead: *const u8,
     scores: *mut f32,
 ) {
     // SAFETY: the caller's.
     unsafe {
         match queries {
-            1 => scores_of::<1>(q, keys, stride, count, dim, ahead, scores),
-            2 => scores_of::<2>(q, keys, stride, count, dim, ahead, scores),
-            3 => scores_of::<3>(q, keys, stride, count, dim, ahead, scores),
-            _ => scores_of::<4>(q, keys, stride, count, dim, ahead, scores),
+            1 => scores_of::<1>(q, keys, stride, count, dim, scores),
+            2 => scores_of::<2>(q, keys, stride, count, dim, scores),
+            3 => scores_of::<3>(q, keys, stride, count, dim, scores),
+            _ => scores_of::<4>(q, keys, stride, count, dim, scores),
         }
     }
 }
@@ -47,20 +46,19 @@ pub(super) unsafe fn scores(
 #[inline(never)] // V8 gives a small function's loop its registers
 unsafe fn scores_of<const Q: usize>(
     q: *const f32,
-    keys: *const u16,
+    keys: Part,
     stride: usize,
     count: usize,
     dim: usize,
-    ahead: *const u8,
     scores: *mut f32,
 ) {
     let widen = WidenF16::new();
-    let mut ahead = Ahead::new(ahead);
+    let mut ahead = Ahead::new(keys.ahead);
     for first in (0..count).step_by(STEP) {
         let mut dots = [[V::zero(); PAIR]; Q];
         // SAFETY: the caller's.
         unsafe {
-            let (mut q, mut keys) = (q, keys.add(first));
+            let (mut q, mut keys) = (q, keys.at.add(first));
             for _ in 0..dim / LANES {
                 ahead.line();
                 for _ in 0..LANES {
@@ -84,25 +82,23 @@ unsafe fn scores_of<const Q: usize>(
 
 /// As [`super::tile::sums`] with splat weights: `[dim / 4, query, 4]`. The weights are multiplied by 2^112.
 /// # Safety
-/// `weights` is `[queries, TILE_KEYS]`, `values` is `[seen.end, dim]`; `dim` is a multiple of [`STEP`]. As many bytes as the values have
-/// must be readable from `ahead` on.
+/// `weights` is `[queries, TILE_KEYS]`, `values` is `[seen.end, dim]`; `dim` is a multiple of [`STEP`].
 pub(super) unsafe fn sums(
     weights: *const f32,
     queries: usize,
     decay: V,
-    values: *const u16,
+    values: Part,
     seen: Range<usize>,
     dim: usize,
-    ahead: *const u8,
     sums: *mut f32,
 ) {
     // SAFETY: the caller's.
     unsafe {
         match queries {
-            1 => sums_of::<1>(weights, decay, values, seen, dim, ahead, sums),
-            2 => sums_of::<2>(weights, decay, values, seen, dim, ahead, sums),
-            3 => sums_of::<3>(weights, decay, values, seen, dim, ahead, sums),
-            _ => sums_of::<4>(weights, decay, values, seen, dim, ahead, sums),
+            1 => sums_of::<1>(weights, decay, values, seen, dim, sums),
+            2 => sums_of::<2>(weights, decay, values, seen, dim, sums),
+            3 => sums_of::<3>(weights, decay, values, seen, dim, sums),
+            _ => sums_of::<4>(weights, decay, values, seen, dim, sums),
         }
     }
 }
@@ -111,14 +107,13 @@ pub(super) unsafe fn sums(
 unsafe fn sums_of<const Q: usize>(
     weights: *const f32,
     decay: V,
-    values: *const u16,
+    values: Part,
     seen: Range<usize>,
     dim: usize,
-    ahead: *const u8,
     sums: *mut f32,
 ) {
     let widen = WidenF16::new();
-    let mut ahead = Ahead::new(ahead);
+    let mut ahead = Ahead::new(values.ahead);
     let decay = decay.lanes();
     for d in (0..dim).step_by(STEP) {
         // SAFETY: the caller's.
@@ -129,7 +124,7 @@ unsafe fn sums_of<const Q: usize>(
                 unzip([V::load_f32(place(t, 0)), V::load_f32(place(t, 1))]).map(|x| x.mul(decay))
             });
             let mut key = seen.start;
-            let mut values = values.add(seen.start * dim + d);
+            let mut values = values.at.add(seen.start * dim + d);
             while key + LANES <= seen.end {
                 ahead.line();
                 let weights: [[f32; LANES]; Q] =
@@ -160,8 +155,15 @@ unsafe fn sums_of<const Q: usize>(
     }
 }
 
-/// What comes next in the cache, of which a line is read now and then: at such a pace the hardware fetches a stream in time, while the
-/// products by themselves ask for all lines of a tile at once and wait for them.
+/// Keys or values of a tile, and what comes next of them in the cache: as many bytes, which must be readable too.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub(super) at: *const u16,
+    pub(super) ahead: *const u8,
+}
+
+/// What comes next, of which a line is read now and then: at such a pace the hardware fetches a stream in time, while the products by
+/// themselves ask for all lines of a tile at once and wait for them.
 struct Ahead {
     at: *const u8,
     seen: u8,

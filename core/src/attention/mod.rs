@@ -21,7 +21,6 @@ pub use bias::{ByDistance, RelativeBias};
 pub use cache::write_kv;
 pub use q8::{Part, Q8Page};
 pub use rotate::{rotate_keys, Rotation};
-pub use spans::{attend_spans, merge_spans};
 
 use crate::dtype::DType;
 use crate::simd::LANES;
@@ -79,15 +78,6 @@ impl AttentionShape {
 
     fn queries(&self) -> usize {
         self.chunk() * self.group()
-    }
-
-    /// Scratch of a call, in bytes, 16-byte aligned; one for each thread.
-    pub fn scratch_bytes(&self, by_distance: &ByDistance) -> usize {
-        let many = Chunk::floats(self, self.queries(), by_distance)
-            + Totals::floats(self.queries(), self.head_dim);
-        let few = (self.group() * self.few_rows()).min(self.queries());
-        let few = self.kv_heads * Chunk::floats(self, few, by_distance);
-        (Shared::floats(self) + many.max(few)) * 4
     }
 
     /// Bytes of an element of an F32 or F16 cache.
@@ -166,61 +156,80 @@ impl Sources {
     }
 }
 
-/// Softmax attention of `rows` for the heads of `kv_heads`. What `by_distance` says is added to the scores. A row of length 0 gets zeros.
-/// `out` is `[rows, heads * head_dim]`. Rows of one sequence that follow each other share the reading of its cache.
-///
-/// # Safety
-/// Every pointer must be valid for what is said above and in [`Sources`], `scratch` for [`AttentionShape::scratch_bytes`],
-/// and the keys and values that rows see must have been written.
-pub unsafe fn paged_attention(
-    sources: &Sources,
-    by_distance: &ByDistance,
-    shape: &AttentionShape,
-    rows: Range<usize>,
-    kv_heads: Range<usize>,
-    scratch: *mut u8,
-    out: *mut f32,
-) {
-    debug_assert!(
-        shape.head_dim.is_multiple_of(LANES)
-            && shape.page_size.is_multiple_of(LANES)
-            && shape.heads.is_multiple_of(shape.kv_heads)
-    );
-    debug_assert!(matches!(
-        shape.kv_dtype,
-        DType::F32 | DType::F16 | DType::Q8_0
-    ));
-    let Sources {
-        q, k, v, lengths, ..
-    } = *sources;
-    let mut row = rows.start;
-    while row < rows.end {
-        // SAFETY: the caller's.
-        unsafe {
-            let end = sources.run(shape, row..rows.end);
-            let pages = sources.pages(shape, row);
-            let scratch = scratch.cast::<f32>();
-            let shared = Shared::at(scratch, shape);
-            let place = scratch.add(Shared::floats(shape));
-            let queries = (end - row) * shape.group();
-            let totals = Totals::at(place, queries, shape.head_dim);
-            let own = place.add(Totals::floats(queries, shape.head_dim));
-            for kv_head in kv_heads.clone() {
-                let mut chunk =
-                    Chunk::new(shape, row..end, kv_head, lengths, by_distance, own, shared);
-                chunk.load(q);
-                totals.clear();
-                let mut keys = chunk.seen();
-                while !keys.is_empty() {
-                    let next = (keys.start / shape.span() + 1) * shape.span();
-                    chunk.begin();
-                    chunk.attend(k, v, pages, keys.start..keys.end.min(next), None);
-                    chunk.end(&totals);
-                    keys.start = next;
+/// Softmax attention, with what `by_distance` says added to the scores. A row of length 0 gets zeros.
+#[derive(Clone, Copy)]
+pub struct Attention {
+    /// The model's and the cache's.
+    pub shape: AttentionShape,
+    /// What it works on.
+    pub sources: Sources,
+    /// What is added to the scores.
+    pub by_distance: ByDistance,
+}
+
+impl Attention {
+    /// Scratch of a call, in bytes, 16-byte aligned; one for each thread.
+    pub fn scratch_bytes(&self) -> usize {
+        let (shape, by_distance) = (&self.shape, &self.by_distance);
+        let many = Chunk::floats(shape, shape.queries(), by_distance)
+            + Totals::floats(shape.queries(), shape.head_dim);
+        let few = (shape.group() * shape.few_rows()).min(shape.queries());
+        let few = shape.kv_heads * Chunk::floats(shape, few, by_distance);
+        (Shared::floats(shape) + many.max(few)) * 4
+    }
+
+    /// Computes `rows` for the heads of `kv_heads`; `out` is `[rows, heads * head_dim]`. Rows of one sequence that follow each other
+    /// share the reading of its cache. For few rows see [`Attention::attend_spans`].
+    ///
+    /// # Safety
+    /// Every pointer must be valid for what [`Sources`] says, `scratch` for [`Attention::scratch_bytes`], and the keys and values that
+    /// rows see must have been written.
+    pub unsafe fn attend(
+        &self,
+        rows: Range<usize>,
+        kv_heads: Range<usize>,
+        scratch: *mut u8,
+        out: *mut f32,
+    ) {
+        let (shape, sources) = (&self.shape, &self.sources);
+        debug_assert!(
+            shape.head_dim.is_multiple_of(LANES)
+                && shape.page_size.is_multiple_of(LANES)
+                && shape.heads.is_multiple_of(shape.kv_heads)
+        );
+        debug_assert!(matches!(
+            shape.kv_dtype,
+            DType::F32 | DType::F16 | DType::Q8_0
+        ));
+        let mut row = rows.start;
+        while row < rows.end {
+            // SAFETY: the caller's.
+            unsafe {
+                let end = sources.run(shape, row..rows.end);
+                let pages = sources.pages(shape, row);
+                let scratch = scratch.cast::<f32>();
+                let shared = Shared::at(scratch, shape);
+                let place = scratch.add(Shared::floats(shape));
+                let queries = (end - row) * shape.group();
+                let totals = Totals::at(place, queries, shape.head_dim);
+                let own = place.add(Totals::floats(queries, shape.head_dim));
+                for kv_head in kv_heads.clone() {
+                    let mut chunk = Chunk::new(self, row..end, kv_head, own, shared);
+                    chunk.load(sources.q);
+                    totals.clear();
+                    let mut keys = chunk.seen();
+                    while !keys.is_empty() {
+                        let next = (keys.start / shape.span() + 1) * shape.span();
+                        let span = keys.start..keys.end.min(next);
+                        chunk.begin();
+                        chunk.attend(sources.k, sources.v, pages, span, None);
+                        chunk.end(&totals);
+                        keys.start = next;
+                    }
+                    chunk.store(&totals, out);
                 }
-                chunk.store(&totals, out);
+                row = end;
             }
-            row = end;
         }
     }
 }

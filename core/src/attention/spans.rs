@@ -4,10 +4,9 @@
 //! ahead, and a long context is bound by memory. (Heads by themselves jump from page to page, which was a third as fast.)
 //! Any range of spans and heads can be computed by itself, so that threads share a row however few KV heads there are.
 
-use super::bias::ByDistance;
 use super::chunk::{Chunk, Shared};
 use super::totals::Totals;
-use super::{AttentionShape, Sources};
+use super::{Attention, AttentionShape, Sources};
 use std::ops::Range;
 
 /// Rows that are computed this way, at most.
@@ -98,152 +97,140 @@ unsafe fn runs<'a>(
     })
 }
 
-/// Part `units` of all that is to be done for `rows` rows, cut into `of` equal parts; [`merge_spans`] makes results of it.
-///
-/// # Safety
-/// As [`super::paged_attention`], `rows` at most [`AttentionShape::few_rows`]; `totals` must have [`AttentionShape::totals_bytes`], and
-/// nobody may compute the same units at once.
-pub unsafe fn attend_spans(
-    sources: &Sources,
-    by_distance: &ByDistance,
-    shape: &AttentionShape,
-    rows: usize,
-    units: Range<usize>,
-    of: usize,
-    scratch: *mut u8,
-    totals: *mut f32,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let items: usize = runs(sources, shape, rows).map(|run| run.items(shape)).sum();
-        let mut part = items * units.start / of..items * units.end / of;
-        for run in runs(sources, shape, rows) {
-            let items = run.items(shape);
-            let own = part.start.min(items)..part.end.min(items);
-            part = part.start - own.start..part.end - own.end;
-            if !own.is_empty() {
-                attend_run(
-                    sources,
-                    by_distance,
-                    shape,
-                    &run,
-                    own,
-                    scratch.cast(),
-                    totals,
-                );
+impl Attention {
+    /// Part `units` of `of` equal parts of all that is to be done for rows `0..rows`; [`Attention::merge_spans`] makes results of it.
+    ///
+    /// # Safety
+    /// As [`Attention::attend`], `rows` at most [`AttentionShape::few_rows`]; `totals` must have [`AttentionShape::totals_bytes`], and
+    /// nobody may compute the same units at once.
+    pub unsafe fn attend_spans(
+        &self,
+        rows: usize,
+        units: Range<usize>,
+        of: usize,
+        scratch: *mut u8,
+        totals: *mut f32,
+    ) {
+        let (shape, sources) = (&self.shape, &self.sources);
+        // SAFETY: the caller's.
+        unsafe {
+            let items: usize = runs(sources, shape, rows).map(|run| run.items(shape)).sum();
+            let mut part = items * units.start / of..items * units.end / of;
+            for run in runs(sources, shape, rows) {
+                let items = run.items(shape);
+                let own = part.start.min(items)..part.end.min(items);
+                part = part.start - own.start..part.end - own.end;
+                if !own.is_empty() {
+                    self.attend_run(&run, own, scratch.cast(), totals);
+                }
             }
         }
     }
-}
 
-/// Some items of a run.
-unsafe fn attend_run(
-    sources: &Sources,
-    by_distance: &ByDistance,
-    shape: &AttentionShape,
-    run: &Run,
-    items: Range<usize>,
-    scratch: *mut f32,
-    totals: *mut f32,
-) {
-    let heads = shape.kv_heads;
-    let span_of = |item: usize| item / heads;
-    // Those of one span, or all.
-    let one = span_of(items.start) == span_of(items.end - 1);
-    let first_head = if one { items.start % heads } else { 0 };
-    let end_head = if one {
-        (items.end - 1) % heads + 1
-    } else {
-        heads
-    };
-    let floats = Chunk::floats(shape, run.rows.len() * shape.group(), by_distance);
-    // SAFETY: the caller's.
-    unsafe {
-        let shared = Shared::at(scratch, shape);
-        let scratch = scratch.add(Shared::floats(shape));
-        let mut chunks: Vec<Chunk> = (first_head..end_head)
-            .map(|head| {
-                let own = scratch.add((head - first_head) * floats);
-                let rows = run.rows.clone();
-                let mut chunk =
-                    Chunk::new(shape, rows, head, sources.lengths, by_distance, own, shared);
-                chunk.load(sources.q);
-                chunk
-            })
-            .collect();
-        let pages = sources.pages(shape, run.rows.start);
-        let mut item = items.start;
-        while item < items.end {
-            let span = span_of(item);
-            let end = items.end.min((span + 1) * heads);
-            let chunks = &mut chunks[item % heads - first_head..][..end - item];
-            for chunk in chunks.iter_mut() {
-                chunk.begin();
-            }
-            let keys = (run.spans.start + span) * shape.span()..;
-            let keys = keys.start.max(run.seen.start)..run.seen.end.min(keys.start + shape.span());
-            let mut start = keys.start;
-            while start < keys.end {
-                let next = keys
-                    .end
-                    .min((start / shape.page_size + 1) * shape.page_size);
-                let count = chunks.len();
-                for (i, chunk) in chunks.iter_mut().enumerate() {
-                    let page = start / shape.page_size;
-                    let head = item % heads;
-                    let after = if i + 1 < count {
-                        Some((page, head + i + 1))
-                    } else if next < run.seen.end {
-                        Some((page + 1, head))
-                    } else {
-                        None
-                    };
-                    chunk.attend(sources.k, sources.v, pages, start..next, after);
+    /// Some items of a run.
+    unsafe fn attend_run(
+        &self,
+        run: &Run,
+        items: Range<usize>,
+        scratch: *mut f32,
+        totals: *mut f32,
+    ) {
+        let (shape, sources, heads) = (&self.shape, &self.sources, self.shape.kv_heads);
+        let span_of = |item: usize| item / heads;
+        // The heads of the items, which are all of them unless the items are of one span.
+        let (first, last) = (items.start, items.end - 1);
+        let (first, end) = if span_of(first) == span_of(last) {
+            (first % heads, last % heads + 1)
+        } else {
+            (0, heads)
+        };
+        let floats = Chunk::floats(shape, run.rows.len() * shape.group(), &self.by_distance);
+        // SAFETY: the caller's.
+        unsafe {
+            let shared = Shared::at(scratch, shape);
+            let scratch = scratch.add(Shared::floats(shape));
+            let mut chunks: Vec<Chunk> = (first..end)
+                .map(|head| {
+                    let own = scratch.add((head - first) * floats);
+                    let mut chunk = Chunk::new(self, run.rows.clone(), head, own, shared);
+                    chunk.load(sources.q);
+                    chunk
+                })
+                .collect();
+            let mut item = items.start;
+            while item < items.end {
+                let span = span_of(item);
+                let next = items.end.min((span + 1) * heads);
+                let chunks = &mut chunks[item % heads - first..][..next - item];
+                for chunk in chunks.iter_mut() {
+                    chunk.begin();
                 }
-                start = next;
+                self.attend_span(run, span, item % heads, chunks);
+                for (chunk, item) in chunks.iter().zip(item..) {
+                    let totals = run.totals(shape, totals, item);
+                    totals.clear();
+                    chunk.end(&totals);
+                }
+                item = next;
             }
-            for (chunk, item) in chunks.iter().zip(item..) {
-                let totals = run.totals(shape, totals, item);
-                totals.clear();
-                chunk.end(&totals);
-            }
-            item = end;
         }
     }
-}
 
-/// Puts the spans of row and KV head `units` (`row * kv_heads + head`) together and writes the results.
-///
-/// # Safety
-/// As [`attend_spans`], all of whose units must have been computed. `out` is `[rows, heads * head_dim]`.
-pub unsafe fn merge_spans(
-    sources: &Sources,
-    shape: &AttentionShape,
-    rows: usize,
-    units: Range<usize>,
-    totals: *mut f32,
-    out: *mut f32,
-) {
-    let (heads, group, dim) = (shape.kv_heads, shape.group(), shape.head_dim);
-    // SAFETY: the caller's.
-    unsafe {
-        for run in runs(sources, shape, rows) {
-            for head in 0..heads {
-                let unit = run.rows.start * heads + head;
-                if !units.contains(&unit) {
-                    continue;
+    /// A span for the heads from `head` on, page after page.
+    unsafe fn attend_span(&self, run: &Run, span: usize, head: usize, chunks: &mut [Chunk]) {
+        let (shape, sources) = (&self.shape, &self.sources);
+        let start = (run.spans.start + span) * shape.span();
+        let keys = start.max(run.seen.start)..run.seen.end.min(start + shape.span());
+        let page_size = shape.page_size;
+        for page in keys.start / page_size..keys.end.div_ceil(page_size) {
+            let (start, end) = (page * page_size, (page + 1) * page_size);
+            let keys = keys.start.max(start)..keys.end.min(end);
+            for i in 0..chunks.len() {
+                let next = if i + 1 < chunks.len() {
+                    Some((page, head + i + 1))
+                } else {
+                    (end < run.seen.end).then_some((page + 1, head))
+                };
+                // SAFETY: the caller's.
+                unsafe {
+                    let pages = sources.pages(shape, run.rows.start);
+                    chunks[i].attend(sources.k, sources.v, pages, keys.clone(), next);
                 }
-                let merged = run.totals(shape, totals, head);
-                if run.spans.is_empty() {
-                    merged.clear();
-                }
-                for span in 1..run.spans.len() {
-                    merged.add(&run.totals(shape, totals, span * heads + head));
-                }
-                for query in 0..run.rows.len() * group {
-                    let row = run.rows.start + query / group;
-                    let at = row * shape.heads + head * group + query % group;
-                    merged.store(query, out.add(at * dim));
+            }
+        }
+    }
+
+    /// Puts the spans of row and KV head `units` (`row * kv_heads + head`) together and writes the results.
+    ///
+    /// # Safety
+    /// As [`Attention::attend_spans`], all of whose units must have been computed. `out` is `[rows, heads * head_dim]`.
+    pub unsafe fn merge_spans(
+        &self,
+        rows: usize,
+        units: Range<usize>,
+        totals: *mut f32,
+        out: *mut f32,
+    ) {
+        let shape = &self.shape;
+        let (heads, group) = (shape.kv_heads, shape.group());
+        // SAFETY: the caller's.
+        unsafe {
+            for run in runs(&self.sources, shape, rows) {
+                // The first row of a run stands for all.
+                let first = run.rows.start * heads;
+                for head in (0..heads).filter(|head| units.contains(&(first + head))) {
+                    let merged = run.totals(shape, totals, head);
+                    if run.spans.is_empty() {
+                        merged.clear();
+                    }
+                    for span in 1..run.spans.len() {
+                        merged.add(&run.totals(shape, totals, span * heads + head));
+                    }
+                    for query in 0..run.rows.len() * group {
+                        let row = run.rows.start + query / group;
+                        let at = row * shape.heads + head * group + query % group;
+                        merged.store(query, out.add(at * shape.head_dim));
+                    }
                 }
             }
         }

@@ -3,8 +3,7 @@
 use super::gather::index;
 use super::paged_plain::PlainAttention;
 use super::{Extent, Operands, Region, Step, Tensor};
-use crate::attention::{attend_spans, merge_spans, paged_attention, write_kv};
-use crate::attention::{AttentionShape, ByDistance, RelativeBias, Sources};
+use crate::attention::{write_kv, Attention, AttentionShape, ByDistance, RelativeBias, Sources};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::executor::Compiler;
@@ -171,10 +170,8 @@ pub(super) struct Lookup {
 
 #[derive(Clone, Copy)]
 struct PagedAttention {
-    lookup: Lookup,
-    shape: AttentionShape,
-    sources: Sources,
-    by_distance: ByDistance,
+    rows: Extent,
+    attention: Attention,
     output: *mut f32,
 }
 
@@ -280,18 +277,21 @@ pub fn compile(compiler: &mut Compiler, mut operands: Operands) -> Result<(), Er
     } else {
         let few = rows.at(&compiler.capacity()).min(shape.few_rows());
         compiler.keep_totals(shape.totals_bytes(few));
+        let sources = Sources {
+            q,
+            k: key_cache,
+            v: value_cache,
+            lengths: lookup.lengths,
+            sequences: lookup.sequences,
+            page_table: lookup.page_table,
+        };
         let attention = PagedAttention {
-            lookup,
-            shape,
-            sources: Sources {
-                q,
-                k: key_cache,
-                v: value_cache,
-                lengths: lookup.lengths,
-                sequences: lookup.sequences,
-                page_table: lookup.page_table,
+            rows,
+            attention: Attention {
+                shape,
+                sources,
+                by_distance,
             },
-            by_distance,
             output,
         };
         compiler.push(attention);
@@ -364,16 +364,17 @@ const FEW_KEYS: usize = 256;
 impl PagedAttention {
     /// Whether the rows of a step are computed span by span.
     fn in_spans(&self, counts: &Counts) -> bool {
-        self.lookup.rows.at(counts) <= self.shape.few_rows()
+        self.rows.at(counts) <= self.attention.shape.few_rows()
     }
 }
 
 impl Region for PagedAttention {
     /// A row for a KV head is a unit, and the rows of a head follow each other; of few rows a part of all their spans is.
     fn units(&self, counts: &Counts) -> usize {
-        let units = self.lookup.rows.at(counts) * self.shape.kv_heads;
+        let shape = &self.attention.shape;
+        let units = self.rows.at(counts) * shape.kv_heads;
         if self.in_spans(counts) {
-            units * self.shape.most_spans()
+            units * shape.most_spans()
         } else {
             units
         }
@@ -381,41 +382,26 @@ impl Region for PagedAttention {
 
     fn unit_work(&self, counts: &Counts) -> f32 {
         // At least: how many keys a row sees is not known here.
-        let queries = self.shape.heads / self.shape.kv_heads * self.shape.head_dim;
+        let shape = &self.attention.shape;
+        let queries = shape.heads / shape.kv_heads * shape.head_dim;
         if self.in_spans(counts) {
-            (queries * FEW_KEYS) as f32 * 0.2 / self.shape.most_spans() as f32
+            (queries * FEW_KEYS) as f32 * 0.2 / shape.most_spans() as f32
         } else {
             queries as f32 * 10.0
         }
     }
 
     fn scratch_bytes(&self) -> usize {
-        self.shape.scratch_bytes(&self.by_distance)
+        self.attention.scratch_bytes()
     }
 
     unsafe fn run(&self, step: &Step, units: Range<usize>, scratch: *mut u8) -> Result<(), Error> {
-        let Self {
-            sources,
-            by_distance,
-            shape,
-            ..
-        } = self;
-        let rows = self.lookup.rows.at(&step.counts);
+        let attention = &self.attention;
+        let rows = self.rows.at(&step.counts);
         if self.in_spans(&step.counts) {
             let of = self.units(&step.counts);
             // SAFETY: the caller's; an earlier region has checked the indexes.
-            unsafe {
-                attend_spans(
-                    sources,
-                    by_distance,
-                    shape,
-                    rows,
-                    units,
-                    of,
-                    scratch,
-                    step.totals.cast(),
-                );
-            }
+            unsafe { attention.attend_spans(rows, units, of, scratch, step.totals.cast()) };
             return Ok(());
         }
         let mut unit = units.start;
@@ -429,17 +415,7 @@ impl Region for PagedAttention {
             };
             let count = (rows - row).min(units.end - unit);
             // SAFETY: as above.
-            unsafe {
-                paged_attention(
-                    sources,
-                    by_distance,
-                    shape,
-                    row..row + count,
-                    head..head + heads,
-                    scratch,
-                    self.output,
-                );
-            }
+            unsafe { attention.attend(row..row + count, head..head + heads, scratch, self.output) };
             unit += if heads > 1 { heads * rows } else { count };
         }
         Ok(())
@@ -451,30 +427,30 @@ struct MergeSpans(PagedAttention);
 
 impl Region for MergeSpans {
     fn units(&self, counts: &Counts) -> usize {
-        let attention = &self.0;
-        if attention.in_spans(counts) {
-            attention.lookup.rows.at(counts) * attention.shape.kv_heads
+        let PagedAttention {
+            rows, attention, ..
+        } = &self.0;
+        if self.0.in_spans(counts) {
+            rows.at(counts) * attention.shape.kv_heads
         } else {
             0
         }
     }
 
     fn unit_work(&self, _counts: &Counts) -> f32 {
-        let shape = &self.0.shape;
+        let shape = &self.0.attention.shape;
         (shape.heads / shape.kv_heads * shape.head_dim) as f32 * 0.2
     }
 
     unsafe fn run(&self, step: &Step, units: Range<usize>, _scratch: *mut u8) -> Result<(), Error> {
         let PagedAttention {
-            lookup,
-            shape,
-            sources,
+            rows,
+            attention,
             output,
-            ..
-        } = &self.0;
-        let rows = lookup.rows.at(&step.counts);
+        } = self.0;
+        let rows = rows.at(&step.counts);
         // SAFETY: the caller's; an earlier region has computed all spans.
-        unsafe { merge_spans(sources, shape, rows, units, step.totals.cast(), *output) };
+        unsafe { attention.merge_spans(rows, units, step.totals.cast(), output) };
         Ok(())
     }
 }

@@ -134,35 +134,39 @@ impl Case {
         by_distance: &ByDistance,
         kv_heads: &[Range<usize>],
     ) -> Vec<f32> {
-        let scratch = Block::new(self.shape.scratch_bytes(by_distance), false).unwrap();
-        let sources = self.sources(q, lengths, sequences);
+        let attention = self.attention(q, lengths, sequences, by_distance);
+        let scratch = Block::new(attention.scratch_bytes(), false).unwrap();
         let mut out = vec![f32::NAN; q.len()];
         for heads in kv_heads {
             // SAFETY: the arrays have a row for each length.
             unsafe {
                 scratch.ptr().write_bytes(0xff, scratch.len());
-                paged_attention(
-                    &sources,
-                    by_distance,
-                    &self.shape,
-                    0..lengths.len(),
-                    heads.clone(),
-                    scratch.ptr(),
-                    out.as_mut_ptr(),
-                );
+                let rows = 0..lengths.len();
+                attention.attend(rows, heads.clone(), scratch.ptr(), out.as_mut_ptr());
             }
         }
         out
     }
 
-    fn sources(&self, q: &[f32], lengths: &[i32], sequences: &[i32]) -> Sources {
-        Sources {
+    fn attention(
+        &self,
+        q: &[f32],
+        lengths: &[i32],
+        sequences: &[i32],
+        by_distance: &ByDistance,
+    ) -> Attention {
+        let sources = Sources {
             q: q.as_ptr(),
             k: self.k.ptr(),
             v: self.v.ptr(),
             lengths: lengths.as_ptr(),
             sequences: sequences.as_ptr(),
             page_table: self.pages.as_ptr(),
+        };
+        Attention {
+            shape: self.shape,
+            sources,
+            by_distance: *by_distance,
         }
     }
 
@@ -177,9 +181,9 @@ impl Case {
     ) -> Vec<f32> {
         let (shape, rows) = (&self.shape, lengths.len());
         assert!(rows <= shape.few_rows());
-        let scratch = Block::new(shape.scratch_bytes(by_distance), false).unwrap();
+        let attention = self.attention(q, lengths, sequences, by_distance);
+        let scratch = Block::new(attention.scratch_bytes(), false).unwrap();
         let totals = Block::new(shape.totals_bytes(rows), false).unwrap();
-        let sources = self.sources(q, lengths, sequences);
         let mut out = vec![f32::NAN; q.len()];
         let units = rows * shape.kv_heads;
         // SAFETY: the arrays have a row for each length.
@@ -188,27 +192,12 @@ impl Case {
             // The last part first: none may need another.
             for part in (0..parts).rev() {
                 scratch.ptr().write_bytes(0xff, scratch.len());
-                attend_spans(
-                    &sources,
-                    by_distance,
-                    shape,
-                    rows,
-                    part..part + 1,
-                    parts,
-                    scratch.ptr(),
-                    totals.ptr().cast(),
-                );
+                let totals = totals.ptr().cast();
+                attention.attend_spans(rows, part..part + 1, parts, scratch.ptr(), totals);
             }
             for unit in 0..units {
                 let totals = totals.ptr().cast();
-                merge_spans(
-                    &sources,
-                    shape,
-                    rows,
-                    unit..unit + 1,
-                    totals,
-                    out.as_mut_ptr(),
-                );
+                attention.merge_spans(rows, unit..unit + 1, totals, out.as_mut_ptr());
             }
         }
         out
