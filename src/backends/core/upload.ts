@@ -6,7 +6,6 @@
  */
 import { InvalidArgumentError, OutOfMemoryError, ShapeError } from "../../errors.ts";
 import { byteLength, type DType, DTYPES } from "../../tensor/dtype.ts";
-import { dequantize, transcode } from "../../tensor/quantize.ts";
 import { checkBlocks, elementCount } from "../../tensor/shape.ts";
 import type { WeightSource, WeightSpec } from "../backend.ts";
 import { type CoreAbi, coreError } from "./abi.ts";
@@ -151,6 +150,7 @@ async function fillPlain(
       await readTo(source, chunk, place);
       continue;
     }
+    const { dequantize } = await import("../../tensor/quantize.ts");
     const stored = new Uint8Array(chunk.bytes);
     await readTo(source, chunk, () => stored);
     const { buffer, byteOffset } = place();
@@ -177,6 +177,7 @@ async function packRows(
       const place = (): Uint8Array => abi.view(staging.address, bytes);
       if (source.dtype === dtype) await readTo(source, chunk, place);
       else {
+        const { transcode } = await import("../../tensor/quantize.ts");
         const stored = new Uint8Array(chunk.bytes);
         await readTo(source, chunk, () => stored);
         place().set(transcode(source.dtype, dtype, stored));
