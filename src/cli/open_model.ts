@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { load } from "../load.ts";
+import { selectBackend } from "../backends/select.ts";
+import { load, loadOn } from "../load.ts";
 import type { Model } from "../model.ts";
 import type { Profile } from "../trace/profile.ts";
 import type { ModelOptions } from "./options.ts";
@@ -52,7 +53,11 @@ export async function openModel(
   const started = performance.now();
   const progress = new Progress(quiet !== true && json !== true, "loading {bar} {percentage}% of {bytes}");
   try {
-    const model = await load(await sourceOf(source), {
+    // A single thread is this one, which has nothing else to do here: a worker would take 10 MB.
+    const open: typeof load = threads === 1 && !batch
+      ? (source, options) => loadOn(() => selectBackend(backend), source, options)
+      : load;
+    const model = await open(await sourceOf(source), {
       backend,
       threads,
       contextLength: context,

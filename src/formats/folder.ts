@@ -7,7 +7,6 @@
 import { InvalidFileError } from "../errors.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { kindOfPath, openPath } from "./source_file.ts";
-import { openUrl, urlExists } from "./source_http.ts";
 
 /** A folder of model files. */
 export interface Folder {
@@ -48,8 +47,8 @@ export function urlFolder(url: URL): Folder {
   };
   return {
     name: new URL(".", url).href.split("?")[0],
-    has: (file) => urlExists(at(file)),
-    open: (file) => openUrl(at(file)),
+    has: async (file) => await (await import("./source_http.ts")).urlExists(at(file)),
+    open: async (file) => await (await import("./source_http.ts")).openUrl(at(file)),
   };
 }
 

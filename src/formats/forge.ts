@@ -41,11 +41,6 @@ interface Section {
 
 type Sections = Readonly<Record<SectionName, Section>>;
 
-/** Whether the file starts as a forge file does. */
-export function isForge(head: Uint8Array): boolean {
-  return head.length >= 5 && FORGE_MAGIC.subarray(0, 5).every((byte, i) => head[i] === byte);
-}
-
 /**
  * Opens a forge file. The model owns `source` from here on, and closes it where this throws: an
  * {@linkcode InvalidFileError} for a damaged file, an {@linkcode UnknownDTypeError} for a dtype code that is not known.

@@ -7,6 +7,11 @@
 /** The first eight bytes. The end tells apart a file that went through a conversion of line ends. */
 export const FORGE_MAGIC: Uint8Array = Uint8Array.of(0x46, 0x4f, 0x52, 0x47, 0x45, 0x0d, 0x0a, 0x1a);
 
+/** Whether the file starts as a forge file does. */
+export function isForge(head: Uint8Array): boolean {
+  return head.length >= 5 && FORGE_MAGIC.subarray(0, 5).every((byte, i) => head[i] === byte);
+}
+
 /** Version of the layout. */
 export const FORGE_VERSION = 1;
 

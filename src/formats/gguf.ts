@@ -8,8 +8,7 @@ import { InvalidFileError, UnknownDTypeError } from "../errors.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { Cursor, NeedMoreBytes } from "./gguf_cursor.ts";
 import { type Metadata, readMetadata } from "./gguf_metadata.ts";
-import { GGUF_DTYPES, GGUF_OTHER_TYPES } from "./gguf_types.ts";
-import { splitPairs } from "./gguf_values.ts";
+import { GGUF_DTYPES, GGUF_OTHER_TYPES, isGguf } from "./gguf_types.ts";
 import { checkLayout, MAX_DIMENSIONS, tensorBytes } from "./layout.ts";
 import type { MetadataValue, ModelFile, TensorInfo } from "./model_file.ts";
 
@@ -32,11 +31,6 @@ interface Header extends Metadata {
   readonly pairs: { readonly start: number; readonly end: number; readonly count: number };
 }
 
-/** Whether the file starts as a GGUF file does. */
-export function isGguf(head: Uint8Array): boolean {
-  return head[0] === 0x47 && head[1] === 0x47 && head[2] === 0x55 && head[3] === 0x46;
-}
-
 /**
  * Opens a GGUF file. The model owns `source` from here on, and closes it where this throws: an
  * {@linkcode InvalidFileError} for a damaged file, an {@linkcode UnknownDTypeError} for a tensor type that cannot be
@@ -51,8 +45,10 @@ export async function openGguf(source: ByteSource): Promise<ModelFile> {
       name: source.name,
       bytes: source.size,
       ...header,
-      metadataPairs: async () =>
-        splitPairs(await source.read(pairs.start, pairs.end - pairs.start), pairs.count, source.name),
+      metadataPairs: async () => {
+        const { splitPairs } = await import("./gguf_values.ts");
+        return splitPairs(await source.read(pairs.start, pairs.end - pairs.start), pairs.count, source.name);
+      },
       close: () => source.close(),
     };
   } catch (error) {

@@ -1,10 +1,16 @@
 /**
- * The numbers that GGUF files use for types, as tables (GGUF spec, `ggml_type` and `gguf_metadata_value_type`).
+ * How GGUF files are told from others, and the numbers that they use for types, as tables (GGUF spec, `ggml_type` and
+ * `gguf_metadata_value_type`).
  *
  * @module
  */
 
 import type { DType } from "../tensor/dtype.ts";
+
+/** Whether the file starts as a GGUF file does. */
+export function isGguf(head: Uint8Array): boolean {
+  return head[0] === 0x47 && head[1] === 0x47 && head[2] === 0x55 && head[3] === 0x46;
+}
 
 /** The tensor types that can be read, by number. */
 export const GGUF_DTYPES: Readonly<Record<number, DType>> = {

@@ -7,27 +7,32 @@
 import { InvalidFileError } from "../errors.ts";
 import { decodePath } from "./byte_source.ts";
 import { diskFolder, type Folder, splitPath, urlFolder } from "./folder.ts";
-import { isForge, openForge } from "./forge.ts";
-import { isGguf, openGguf } from "./gguf.ts";
-import { openFolder, openSafetensors } from "./huggingface.ts";
+import { isForge } from "./forge_layout.ts";
+import { isGguf } from "./gguf_types.ts";
 import type { ModelFile } from "./model_file.ts";
-import { isSafetensors } from "./safetensors.ts";
 import { asUrl, type ByteSource, openSource, type SourceLike } from "./source.ts";
 import { kindOfPath, pathOf } from "./source_file.ts";
+
+/** Opens a file of one format; `beside` is where its companions are, if that is known. */
+type Open = (source: ByteSource, beside?: { folder: Folder; file: string }) => Promise<ModelFile>;
 
 /** A format that a single file can be in. */
 interface Format {
   /** Whether the first bytes are those of the format. */
   matches(head: Uint8Array): boolean;
-  /** Opens the file; `beside` is where its companions are, if that is known. */
-  open(source: ByteSource, beside?: { folder: Folder; file: string }): Promise<ModelFile>;
+  /** Loads what opens it. */
+  load(): Promise<Open>;
 }
 
 /** The formats, in the order in which they are tried. */
 const FORMATS: readonly Format[] = [
-  { matches: isGguf, open: openGguf },
-  { matches: isForge, open: openForge },
-  { matches: isSafetensors, open: openSafetensors },
+  { matches: isGguf, load: async () => (await import("./gguf.ts")).openGguf },
+  { matches: isForge, load: async () => (await import("./forge.ts")).openForge },
+  {
+    // Safetensors: the header, a JSON object, stands behind its length.
+    matches: (head) => head[8] === 0x7b,
+    load: async () => (await import("./huggingface.ts")).openSafetensors,
+  },
 ];
 
 /** Files that people take for models, by their first characters, and what to do with each. */
@@ -64,6 +69,10 @@ export async function openModelFile(source: SourceLike): Promise<ModelFile> {
   return await openFile(await openSource(source));
 }
 
+async function openFolder(folder: Folder): Promise<ModelFile> {
+  return await (await import("./huggingface.ts")).openFolder(folder);
+}
+
 async function openFile(source: ByteSource, beside?: { folder: Folder; file: string }): Promise<ModelFile> {
   let head: Uint8Array;
   try {
@@ -74,7 +83,7 @@ async function openFile(source: ByteSource, beside?: { folder: Folder; file: str
     throw error;
   }
   const format = FORMATS.find((format) => format.matches(head));
-  if (format) return await format.open(source, beside);
+  if (format) return await (await format.load())(source, beside);
   source.close();
   throw unknownFormat(source, head);
 }

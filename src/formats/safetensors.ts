@@ -46,11 +46,6 @@ export interface SafetensorsContent {
   readonly tensors: Map<string, TensorInfo>;
 }
 
-/** Whether the file starts as a safetensors file does: the header's first byte is that of a JSON object. */
-export function isSafetensors(head: Uint8Array): boolean {
-  return head[8] === 0x7b;
-}
-
 /**
  * Reads the header of a safetensors file. Throws an {@linkcode InvalidFileError} for a damaged file and an
  * {@linkcode UnknownDTypeError} for a dtype that cannot be read.

@@ -8,7 +8,6 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { openPath } from "./source_file.ts";
-import { openUrl } from "./source_http.ts";
 import { blobSource, collect, memorySource } from "./source_memory.ts";
 
 export type { ByteSource };
@@ -36,7 +35,10 @@ export function asUrl(source: unknown): URL | undefined {
  */
 export async function openSource(source: SourceLike): Promise<ByteSource> {
   const url = asUrl(source);
-  if (url) return url.protocol === "file:" ? await openPath(url) : await openUrl(url);
+  if (url) {
+    if (url.protocol === "file:") return await openPath(url);
+    return await (await import("./source_http.ts")).openUrl(url);
+  }
   if (typeof source === "string") return await openPath(source);
   if (source instanceof Uint8Array) return memorySource([source], "<bytes>");
   if (source instanceof ArrayBuffer) return memorySource([new Uint8Array(source)], "<bytes>");

@@ -5,7 +5,6 @@
  */
 import { UnsupportedModelError } from "../errors.ts";
 import type { ModelFile } from "../formats/model_file.ts";
-import { dequantize } from "../tensor/quantize.ts";
 import { elementCount } from "../tensor/shape.ts";
 import type { Architecture, ModelMetadata } from "./architecture.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -35,6 +34,7 @@ export async function describeModel(file: ModelFile): Promise<ModelDescription> 
   for (const name of architecture.smallTensors ?? []) {
     const tensor = file.tensors.get(name);
     if (!tensor || elementCount(tensor.shape) > SMALL_TENSOR) continue;
+    const { dequantize } = await import("../tensor/quantize.ts");
     const bytes = await tensor.source.read(tensor.offset, tensor.byteLength);
     smallTensors.set(name, dequantize(tensor.dtype, bytes, new Float32Array(elementCount(tensor.shape))));
   }

@@ -25,6 +25,7 @@ import type { CoreAbi, TeamAbi } from "./abi.ts";
 import { CoreExecutable } from "./executable.ts";
 import { CoreBuffer, CoreWeight, Ledger } from "./ledger.ts";
 import { callingThread, type Runner, TeamRunner } from "./runner.ts";
+import { Staging } from "./staging.ts";
 import { upload, type Uploader, weightBytes } from "./upload.ts";
 
 /** Dtypes of what is not a weight or a cache. */
@@ -74,7 +75,7 @@ export class CoreBackend implements Backend {
     this.name = name;
     this.device = device;
     const ledger = new Ledger(abi, limit);
-    this.#core = { name, abi, ledger };
+    this.#core = { name, abi, ledger, staging: new Staging(abi) };
     const options = { name, abi, available: () => ledger.available };
     this.#runner = team ? new TeamRunner(options, team) : callingThread(options);
   }
@@ -130,6 +131,8 @@ export class CoreBackend implements Backend {
   // deno-lint-ignore require-await -- errors of an async method must not be thrown at once
   async compile(program: Program, bindings: Bindings): Promise<Executable> {
     const core = this.#quiet();
+    // The weights are there by now.
+    core.staging.free();
     const forget = (executable: CoreExecutable): void => void this.#executables.delete(executable);
     const executable = new CoreExecutable(core, this.#runner, plan(program, this), bindings, forget);
     this.#executables.add(executable);
@@ -141,6 +144,7 @@ export class CoreBackend implements Backend {
     for (const executable of [...this.#executables]) executable[Symbol.dispose]();
     this.#runner.settle();
     this.#runner.close();
+    this.#core.staging.free();
     this.#core.ledger.freeAll();
     this.#core.abi.close();
     this.#disposed = true;

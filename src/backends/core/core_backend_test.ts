@@ -79,6 +79,18 @@ await onCore("weights are streamed, converted and accounted for", async (backend
   }
 });
 
+await onCore("uploads at the same time do not disturb each other", async (backend) => {
+  const spec = { name: "w", dtype: "f32", shape: [40, 64], layout: "packed" } as const;
+  const all = [1, 2, 3].map((seed) => Float32Array.from({ length: 40 * 64 }, (_, i) => Math.sin(seed * i)));
+  const weights = await Promise.all(
+    all.map((values) => backend.upload(spec, source("f32", bytesOf(values)))),
+  );
+  for (const [i, weight] of weights.entries()) {
+    assertEquals(await embedded(backend, weight, 39), [...all[i].subarray(39 * 64)]);
+    backend.freeWeight(weight);
+  }
+});
+
 /** One row of a packed weight of 40 rows. */
 async function embedded(backend: Backend, weight: WeightHandle, row: number): Promise<number[]> {
   const g = new Recorder("embed");

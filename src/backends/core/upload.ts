@@ -6,15 +6,12 @@
  */
 import { InvalidArgumentError, OutOfMemoryError, ShapeError } from "../../errors.ts";
 import { byteLength, type DType, DTYPES } from "../../tensor/dtype.ts";
-import { dequantize, transcode } from "../../tensor/quantize.ts";
 import { checkBlocks, elementCount } from "../../tensor/shape.ts";
 import type { WeightSource, WeightSpec } from "../backend.ts";
 import { type CoreAbi, coreError } from "./abi.ts";
 import { heldDType } from "./held.ts";
 import { CoreWeight, type Ledger } from "./ledger.ts";
-
-/** About how many bytes go through at once. */
-const CHUNK_BYTES = 512 << 10;
+import { CHUNK_BYTES, type Staging } from "./staging.ts";
 
 /** Rows that the core packs together. */
 const GROUP_ROWS = 16;
@@ -24,6 +21,7 @@ export interface Uploader {
   readonly name: string;
   readonly abi: CoreAbi;
   readonly ledger: Ledger;
+  readonly staging: Staging;
 }
 
 /** Rows and columns of a packed weight. */
@@ -121,19 +119,18 @@ function* chunks(spec: WeightSpec, stored: DType): Generator<Chunk> {
   }
 }
 
-/** Reads a chunk to a place, which is asked for as late as can be: memory may grow while we wait. */
-async function readTo(source: WeightSource, chunk: Chunk, place: () => Uint8Array): Promise<void> {
+/** The bytes of a chunk; they may be the source's own. */
+async function readChunk(source: WeightSource, { offset, bytes }: Chunk): Promise<Uint8Array> {
   if (source.readSync) {
-    source.readSync(chunk.offset, place());
-    return;
+    const chunk = new Uint8Array(bytes);
+    source.readSync(offset, chunk);
+    return chunk;
   }
-  const bytes = await source.read(chunk.offset, chunk.bytes);
-  if (bytes.length !== chunk.bytes) {
-    throw new InvalidArgumentError(
-      `a weight's source gave ${bytes.length} of the ${chunk.bytes} bytes at ${chunk.offset}`,
-    );
-  }
-  place().set(bytes);
+  const chunk = await source.read(offset, bytes);
+  if (chunk.length === bytes) return chunk;
+  throw new InvalidArgumentError(
+    `a weight's source gave ${chunk.length} of the ${bytes} bytes at ${offset}`,
+  );
 }
 
 /** Fills a dense F32 weight. */
@@ -143,49 +140,45 @@ async function fillPlain(
   source: WeightSource,
   signal?: AbortSignal,
 ): Promise<void> {
+  const convert = source.dtype === "f32" ? undefined : (await import("../../tensor/quantize.ts")).dequantize;
   for (const chunk of chunks(weight.spec, source.dtype)) {
     signal?.throwIfAborted();
-    const place = (): Uint8Array<ArrayBuffer> =>
-      abi.view(weight.address + 4 * chunk.first, 4 * chunk.elements);
-    if (source.dtype === "f32") {
-      await readTo(source, chunk, place);
-      continue;
-    }
-    const stored = new Uint8Array(chunk.bytes);
-    await readTo(source, chunk, () => stored);
-    const { buffer, byteOffset } = place();
-    dequantize(source.dtype, stored, new Float32Array(buffer, byteOffset, chunk.elements));
+    const direct = convert ? undefined : source.readSync?.bind(source);
+    const stored = direct ? undefined : await readChunk(source, chunk);
+    // Only now: memory may have grown while we waited.
+    const place = abi.view(weight.address + 4 * chunk.first, 4 * chunk.elements);
+    if (!stored) direct?.(chunk.offset, place);
+    else if (!convert) place.set(stored);
+    else convert(source.dtype, stored, new Float32Array(place.buffer, place.byteOffset, chunk.elements));
   }
 }
 
-/** Packs rows chunk by chunk, through a small staging buffer. */
+/** Packs rows chunk by chunk. */
 async function packRows(
-  { name, abi, ledger }: Uploader,
+  { name, abi, ledger, staging }: Uploader,
   weight: CoreWeight,
   source: WeightSource,
   signal?: AbortSignal,
 ): Promise<void> {
   const dtype = heldDType(weight.spec.dtype);
   const what = `weight ${weight.spec.name}`;
-  const all = [...chunks(weight.spec, source.dtype)];
-  // The first chunk is the largest.
-  const staging = ledger.alloc(byteLength(dtype, all[0].elements), `the upload of ${what}`);
-  try {
-    for (const chunk of all) {
-      signal?.throwIfAborted();
-      const bytes = byteLength(dtype, chunk.elements);
-      const place = (): Uint8Array => abi.view(staging.address, bytes);
-      if (source.dtype === dtype) await readTo(source, chunk, place);
-      else {
-        const stored = new Uint8Array(chunk.bytes);
-        await readTo(source, chunk, () => stored);
-        place().set(transcode(source.dtype, dtype, stored));
-      }
-      if (abi.weightWrite(weight.address, chunk.row, staging.address, bytes) !== 0) {
-        throw coreError(abi, { backend: name, what, available: ledger.available });
-      }
+  const convert = source.dtype === dtype ? undefined : (await import("../../tensor/quantize.ts")).transcode;
+  for (const chunk of chunks(weight.spec, source.dtype)) {
+    signal?.throwIfAborted();
+    const direct = convert ? undefined : source.readSync?.bind(source);
+    const stored = direct ? undefined : await readChunk(source, chunk);
+    // From here on nothing waits: other uploads may use the staging too.
+    const bytes = byteLength(dtype, chunk.elements);
+    const { available } = ledger;
+    const address = bytes <= available ? staging.take(bytes) : 0;
+    if (address === 0) {
+      throw new OutOfMemoryError({ required: bytes, available, what: `the upload of ${what}` });
     }
-  } finally {
-    ledger.free(staging);
+    const place = abi.view(address, bytes);
+    if (!stored) direct?.(chunk.offset, place);
+    else place.set(convert ? convert(source.dtype, dtype, stored) : stored);
+    if (abi.weightWrite(weight.address, chunk.row, address, bytes) !== 0) {
+      throw coreError(abi, { backend: name, what, available: ledger.available });
+    }
   }
 }

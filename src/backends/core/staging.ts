@@ -1,0 +1,40 @@
+/**
+ * Where rows lie in the core's memory before they are packed.
+ *
+ * @module
+ */
+import type { CoreAbi } from "./abi.ts";
+
+/** About how many bytes go through at once. */
+export const CHUNK_BYTES = 512 << 10;
+
+/**
+ * A piece of the core's memory for one chunk of a weight. It stays from one weight to the next: where each takes one of
+ * its own, the gaps that those leave between the weights are too small for what comes later, and make 5 % of a model.
+ */
+export class Staging {
+  readonly #abi: CoreAbi;
+  #address = 0;
+  #bytes = 0;
+
+  /** Takes nothing yet. */
+  constructor(abi: CoreAbi) {
+    this.#abi = abi;
+  }
+
+  /** The address of `bytes` bytes, until the next call; 0 where they cannot be had. */
+  take(bytes: number): number {
+    if (bytes <= this.#bytes) return this.#address;
+    this.free();
+    const size = Math.max(bytes, CHUNK_BYTES);
+    this.#address = this.#abi.alloc(size);
+    this.#bytes = this.#address === 0 ? 0 : size;
+    return this.#address;
+  }
+
+  /** Gives the memory back. */
+  free(): void {
+    if (this.#address !== 0) this.#abi.free(this.#address, this.#bytes);
+    this.#address = this.#bytes = 0;
+  }
+}
