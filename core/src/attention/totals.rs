@@ -73,15 +73,15 @@ impl Totals {
         unsafe {
             let (at, to) = (self.greatest.add(first), self.weights.add(first));
             let before = V::load_f32(at);
-            let greatest = [before.max(greatest), greatest];
+            let greater = before.max(greatest);
             // Where no key was seen yet nothing is relative to minus infinity.
-            let none = greatest[0].eq(V::splat(f32::NEG_INFINITY));
-            let relative = V::select(none, V::zero(), greatest[0]);
+            let none = greater.eq(V::splat(f32::NEG_INFINITY));
+            let relative = V::select(none, V::zero(), greater);
             let factors = Factors {
                 old: exp.of(before.sub(relative)),
-                new: exp.of(greatest[1].sub(relative)),
+                new: exp.of(greatest.sub(relative)),
             };
-            greatest[0].store_f32(at);
+            greater.store_f32(at);
             let old = V::load_f32(to).mul(factors.old);
             weights.madd(factors.new, old).store_f32(to);
             factors
