@@ -7,11 +7,14 @@ const MODEL = "models/smollm2-135m-instruct-q4_1.gguf";
 
 /** Resident at most, beyond what the runtime takes that does nothing, as a multiple of the file, by threads. */
 const PEAK_RATIO: Readonly<Record<number, number>> = {
-  // The calling thread computes. Runs give 1.48 to 1.56: when V8's compiler runs is not ours to say.
-  1: 1.65,
+  // The calling thread computes.
+  1: 1.55,
   // Each is an isolate of 10 MB.
   2: 1.8,
 };
+
+/** Runs of each. */
+const RUNS = 4;
 
 for (const [threads, most] of Object.entries(PEAK_RATIO)) {
   const name =
@@ -21,13 +24,15 @@ for (const [threads, most] of Object.entries(PEAK_RATIO)) {
     const args = ["run", "--model", pathname, "--prompt-ids", "1,2,3,4,5", "--threads", threads];
     const run = (): Promise<{ memory: { peak_rss: number } }> =>
       runJson([...args, "--max-tokens", "64", "--ignore-eos"], { permissions: ["-A"] });
-    // The first one may have to strip modules of their types, which takes 30 MB.
-    await run();
-    const [{ memory }, runtime, { size }] = await Promise.all([run(), runtimeBytes(), Deno.stat(pathname)]);
-    const ratio = (memory.peak_rss * 1024 - runtime) / size;
-    assert(ratio <= most, `the peak is ${memory.peak_rss} KiB, ${ratio.toFixed(2)} times the file`);
+    const [runtime, { size }] = await Promise.all([runtimeBytes(), Deno.stat(pathname)]);
+    // What a run takes is its least: modules are stripped of their types in the first one (30 MB), and when V8's compiler is busy
+    // beside it (4 MB) is not ours to say.
+    let peak = Infinity;
+    for (let i = 0; i < RUNS; i++) peak = Math.min(peak, (await run()).memory.peak_rss);
+    const ratio = (peak * 1024 - runtime) / size;
+    assert(ratio <= most, `the peak is ${peak} KiB, ${ratio.toFixed(2)} times the file`);
     // Weights alone are about the file's size: a smaller figure was not measured.
-    assert(ratio > 1, `a peak of ${memory.peak_rss} KiB cannot be`);
+    assert(ratio > 1, `a peak of ${peak} KiB cannot be`);
   });
 }
 

@@ -1,6 +1,7 @@
 //! Some rows of one sequence on their way through the cache.
 
 use super::bias::ByDistance;
+use super::cache_tile::{Shared, Tile};
 use super::q8_tile;
 use super::tile::{self, FOUR};
 use super::totals::Totals;
@@ -13,50 +14,11 @@ use std::ops::Range;
 /// Up to so many queries take an F16 tile as it is; for more it is turned to F32 first.
 const FEW: usize = 8;
 
-/// Keys `[head_dim, stride]` and values `[keys, head_dim]` of a tile.
-#[derive(Clone, Copy)]
-enum Tile {
-    Single(*const f32, *const f32),
-    Half([half::Part; 2]),
-    Q8(q8_tile::Tile),
-}
-
-/// What the chunks of a thread share, one after another.
-#[derive(Clone, Copy)]
-pub(super) struct Shared {
-    /// Scores of four queries, then their weights, as [`tile::scores`] has them
-    scores: *mut f32,
-    /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache; for a Q8 cache its scales and four queries' weights in i16
-    wide: [*mut f32; 2],
-}
-
-impl Shared {
-    /// F32 that it takes, a multiple of 4.
-    pub(super) fn floats(shape: &AttentionShape) -> usize {
-        FOUR * TILE_KEYS + 2 * TILE_KEYS * shape.head_dim
-    }
-
-    /// # Safety
-    /// There must be [`Shared::floats`], 16-byte aligned.
-    pub(super) unsafe fn at(place: *mut f32, shape: &AttentionShape) -> Shared {
-        // SAFETY: the caller's.
-        unsafe {
-            let wide = place.add(FOUR * TILE_KEYS);
-            Shared {
-                scores: place,
-                wide: [wide, wide.add(TILE_KEYS * shape.head_dim)],
-            }
-        }
-    }
-}
-
 /// Some rows of one sequence, for the heads of one KV head, in a span of its keys. A query is a row and one of its heads: `row * group + head`.
 pub(super) struct Chunk<'a> {
-    shape: &'a AttentionShape,
+    attention: &'a Attention,
     rows: Range<usize>,
     kv_head: usize,
-    lengths: *const i32,
-    by_distance: &'a ByDistance,
     /// `[group]` lines of the relative bias
     bias_lines: *mut f32,
     /// `[queries / 4, head_dim, 4]`, scaled; for a Q8 cache as [`q8_tile::narrow_queries`] has them
@@ -95,11 +57,7 @@ impl<'a> Chunk<'a> {
         own: *mut f32,
         shared: Shared,
     ) -> Chunk<'a> {
-        let Attention {
-            shape,
-            sources,
-            by_distance,
-        } = attention;
+        let shape = &attention.shape;
         let (queries, dim) = (rows.len() * shape.group(), shape.head_dim);
         let queries = queries.next_multiple_of(FOUR);
         // SAFETY: the parts add up to `floats`.
@@ -108,11 +66,9 @@ impl<'a> Chunk<'a> {
             let states = sums.add(queries * dim);
             let factors = states.add(queries * State::FLOATS);
             Chunk {
-                shape,
+                attention,
                 rows,
                 kv_head,
-                lengths: sources.lengths,
-                by_distance,
                 bias_lines: factors.add(queries),
                 q: own,
                 sums,
@@ -125,26 +81,36 @@ impl<'a> Chunk<'a> {
     }
 
     pub(super) fn queries(&self) -> usize {
-        self.rows.len() * self.shape.group()
+        self.rows.len() * self.shape().group()
+    }
+
+    fn shape(&self) -> &'a AttentionShape {
+        &self.attention.shape
     }
 
     fn length(&self, row: usize) -> usize {
         // SAFETY: the row is one of the call's.
-        unsafe { *self.lengths.add(self.rows.start + row) }.max(0) as usize
+        unsafe { self.attention.sources.length(self.rows.start + row) }
+    }
+
+    /// Query head of a query.
+    fn head(&self, query: usize) -> usize {
+        let group = self.shape().group();
+        self.kv_head * group + query % group
     }
 
     /// Start of a query in `q` and `out` of the call.
     fn offset(&self, query: usize) -> usize {
-        let group = self.shape.group();
-        let head = self.kv_head * group + query % group;
-        ((self.rows.start + query / group) * self.shape.heads + head) * self.shape.head_dim
+        let row = self.rows.start + query / self.shape().group();
+        self.shape().offset(row, self.head(query))
     }
 
     #[inline(never)]
-    pub(super) unsafe fn load(&mut self, q: *const f32) {
-        let dim = self.shape.head_dim;
+    pub(super) unsafe fn load(&mut self) {
+        let q = self.attention.sources.q;
+        let dim = self.shape().head_dim;
         let padded = self.queries().next_multiple_of(FOUR);
-        let scale = V::splat(self.shape.scale);
+        let scale = V::splat(self.shape().scale);
         let mut greatest = V::zero();
         // SAFETY: the queries are the call's, the rest its scratch.
         unsafe {
@@ -168,28 +134,20 @@ impl<'a> Chunk<'a> {
             if self.half {
                 half::enlarge(self.q, padded * dim);
             }
-            if self.shape.q8().is_some() {
+            if self.shape().q8().is_some() {
                 for first in (0..padded).step_by(FOUR) {
                     q8_tile::narrow_queries(self.q.add(first * dim), dim)
                         .store_f32(self.factors.add(first));
                 }
             }
-            let seen = self.seen();
+            let seen = self.attention.seen(self.rows.clone());
             self.load_bias(seen.start, seen.end);
         }
     }
 
-    /// The keys that its rows see, and those between.
-    pub(super) fn seen(&self) -> Range<usize> {
-        let rows = 0..self.rows.len();
-        let firsts = rows.clone().map(|row| self.shape.first(self.length(row)));
-        let end = rows.map(|row| self.length(row)).max().unwrap_or(0);
-        firsts.min().unwrap_or(0)..end
-    }
-
     /// Whether the tiles can be taken as F16.
     fn few_halves(&self) -> bool {
-        let shape = self.shape;
+        let shape = self.shape();
         shape.kv_dtype == DType::F16
             && self.queries() <= FEW
             && shape.page_size.is_multiple_of(half::STEP)
@@ -198,7 +156,7 @@ impl<'a> Chunk<'a> {
 
     /// Whether so many queries of a tile are taken in turns.
     fn in_turns(&self, queries: usize) -> bool {
-        !self.half && self.shape.q8().is_none() && tile::in_turns(queries)
+        !self.half && self.shape().q8().is_none() && tile::in_turns(queries)
     }
 
     /// Begins a span.
@@ -206,7 +164,7 @@ impl<'a> Chunk<'a> {
         let padded = self.queries().next_multiple_of(FOUR);
         // SAFETY: the chunk has them.
         unsafe {
-            self.sums.write_bytes(0, padded * self.shape.head_dim);
+            self.sums.write_bytes(0, padded * self.shape().head_dim);
             for quad in 0..padded / FOUR {
                 self.states.add(quad).write(State::new());
             }
@@ -216,14 +174,13 @@ impl<'a> Chunk<'a> {
     /// Adds what the span gave to the totals of its queries.
     #[inline(never)]
     pub(super) unsafe fn end(&self, totals: &Totals) {
-        let (dim, exp) = (self.shape.head_dim, Exp::new());
+        let (dim, exp) = (self.shape().head_dim, Exp::new());
         for first in (0..self.queries()).step_by(FOUR) {
             let left = self.queries() - first;
             let in_turns = self.in_turns(left);
             // SAFETY: the chunk has them.
             unsafe {
-                let state = *self.states.add(first / FOUR);
-                let factors = totals.add_weights(first, state.greatest, state.total, &exp);
+                let factors = totals.add_state(first, &*self.states.add(first / FOUR), &exp);
                 for t in 0..left.min(FOUR) {
                     totals.add_values(first + t, factors, |d| {
                         let sums = self.sums.add(first * dim + d * FOUR);
@@ -250,84 +207,42 @@ impl<'a> Chunk<'a> {
 
     /// Takes every tile with some of these keys. Behind them comes page `next.0` for KV head `next.1`, if any.
     #[inline(never)]
-    pub(super) unsafe fn attend(
-        &mut self,
-        k: *const u8,
-        v: *const u8,
-        pages: *const i32,
-        keys: Range<usize>,
-        next: Option<(usize, usize)>,
-    ) {
-        let shape = self.shape;
+    pub(super) unsafe fn attend(&mut self, keys: Range<usize>, next: Option<(usize, usize)>) {
+        let (shape, sources) = (self.shape(), &self.attention.sources);
         let page_size = shape.page_size;
         let Range { start: first, end } = keys;
         let mut start = first / page_size * page_size + first % page_size / TILE_KEYS * TILE_KEYS;
         while start < end {
-            let count = TILE_KEYS.min(page_size - start % page_size);
+            let (page, place) = (start / page_size, start % page_size);
+            let count = TILE_KEYS.min(page_size - place);
             let seen = start.max(first) - start..(end - start).min(count);
+            let next = if (page + 1) * page_size < end {
+                (page + 1, self.kv_head)
+            } else {
+                next.unwrap_or((page, self.kv_head))
+            };
             // SAFETY: rows see keys of the tile, so its page is in the table, and its keys are written as far as they are seen.
             unsafe {
-                let at = |page: usize, head: usize| {
-                    let head =
-                        (*pages.add(page) as usize * shape.kv_heads + head) * shape.head_bytes();
-                    [k.add(head), v.add(head)]
-                };
-                let page = start / page_size;
-                let (next_page, next_head) = if (page + 1) * page_size < end {
-                    (page + 1, self.kv_head)
-                } else {
-                    next.unwrap_or((page, self.kv_head))
-                };
-                let [keys, values] = at(page, self.kv_head);
-                let next = at(next_page, next_head);
-                let (tile, stride) = self.tile(keys, values, next, start % page_size, seen.end);
-                self.take(tile, stride, start, seen);
+                let sequence = self.rows.start;
+                let part = sources.part(shape, sequence, page, self.kv_head);
+                let next = sources.part(shape, sequence, next.0, next.1);
+                let tile = Tile::of(
+                    shape,
+                    part,
+                    next,
+                    place..place + seen.end,
+                    self.half,
+                    self.shared,
+                );
+                self.take(&tile, start, seen);
             }
             start += count;
         }
     }
 
-    /// The tile of `count` keys from `place` on in what a page has of the head, and how far its keys are apart.
-    unsafe fn tile(
-        &self,
-        keys: *const u8,
-        values: *const u8,
-        next: [*const u8; 2],
-        place: usize,
-        count: usize,
-    ) -> (Tile, usize) {
-        let shape = self.shape;
-        let (page_size, dim) = (shape.page_size, shape.head_dim);
-        // SAFETY: the caller's.
-        unsafe {
-            if let Some(page) = shape.q8() {
-                let tile = page.tile(keys, values, place, count, self.shared.wide[0]);
-                return (Tile::Q8(tile), page_size);
-            }
-            let bytes = shape.kv_bytes();
-            let (keys, values) = (keys.add(place * bytes), values.add(place * dim * bytes));
-            if self.half {
-                let part = |at: *const u8, next: *const u8| half::Part {
-                    at: at.cast(),
-                    ahead: next.add(place * dim * bytes),
-                };
-                let parts = [part(keys, next[0]), part(values, next[1])];
-                return (Tile::Half(parts), page_size);
-            }
-            if shape.kv_dtype == DType::F16 {
-                let [wide_keys, wide_values] = self.shared.wide;
-                let line = page_size * bytes;
-                half::widen(keys, line, dim, wide_keys, TILE_KEYS, count);
-                half::widen(values, 0, 1, wide_values, 0, count * dim);
-                return (Tile::Single(wide_keys, wide_values), TILE_KEYS);
-            }
-            (Tile::Single(keys.cast(), values.cast()), page_size)
-        }
-    }
-
     /// The relative bias of the heads, as far as the rows meet it in tiles from `start` up to `end`.
     unsafe fn load_bias(&self, start: usize, end: usize) {
-        let Some(bias) = self.by_distance.bias else {
+        let Some(bias) = self.attention.by_distance.bias else {
             return;
         };
         let (mut first, mut last) = (bias.line(), 0);
@@ -336,13 +251,13 @@ impl<'a> Chunk<'a> {
             last = last.max(bias.place(self.distance(row, end)));
         }
         let part = first..(last + TILE_KEYS).min(bias.line());
-        let group = self.shape.group();
+        let group = self.shape().group();
         for i in 0..group {
             let head = self.kv_head * group + i;
             // SAFETY: the caller's; there is scratch for a line of each head.
             unsafe {
                 let line = self.bias_lines.add(i * bias.line());
-                bias.fill(line, part.clone(), head, self.shape.heads);
+                bias.fill(line, part.clone(), head, self.shape().heads);
             }
         }
     }
@@ -351,15 +266,16 @@ impl<'a> Chunk<'a> {
     fn distance(&self, row: usize, key: usize) -> i32 {
         // SAFETY: the row is one of the call's.
         let position = unsafe {
-            self.by_distance
+            self.attention
+                .by_distance
                 .position(self.rows.start + row, self.length(row))
         };
         (key as i32).saturating_sub(position)
     }
 
-    /// Takes a tile whose keys are `stride` apart.
-    unsafe fn take(&mut self, tile: Tile, stride: usize, start: usize, seen: Range<usize>) {
-        let (dim, softcap) = (self.shape.head_dim, self.shape.softcap);
+    /// Takes a tile whose first key is `start`.
+    unsafe fn take(&mut self, tile: &Tile, start: usize, seen: Range<usize>) {
+        let (dim, softcap) = (self.shape().head_dim, self.shape().softcap);
         for first in (0..self.queries()).step_by(FOUR) {
             let count = (self.queries() - first).min(FOUR);
             let mut queries = [Query::PADDING; FOUR];
@@ -375,19 +291,9 @@ impl<'a> Chunk<'a> {
             }
             // SAFETY: the caller's; each four queries have their part of the scratch.
             unsafe {
-                let (q, scores) = (self.q.add(first * dim), self.shared.scores);
-                match tile {
-                    Tile::Single(keys, _) => {
-                        tile::scores(q, count, keys, stride, seen.end, dim, scores)
-                    }
-                    Tile::Half([keys, _]) => {
-                        half::scores(q, count, keys, stride, seen.end, dim, scores)
-                    }
-                    Tile::Q8(tile) => {
-                        let factors = V::load_f32(self.factors.add(first));
-                        q8_tile::scores(q, factors, count, &tile, seen.end, dim, scores)
-                    }
-                }
+                let scores = self.shared.scores;
+                let (q, factors) = (self.q.add(first * dim), self.factors.add(first));
+                tile.scores(q, factors, count, seen.end, dim, scores);
                 let state = &mut *self.states.add(first / FOUR);
                 if self.in_turns(count) {
                     weigh_four(scores, seen.end, state, queries, softcap);
@@ -401,44 +307,35 @@ impl<'a> Chunk<'a> {
                         softcap,
                     );
                 }
-                let (sums, decay) = (self.sums.add(first * dim), state.decay);
-                match tile {
-                    Tile::Single(_, values) => {
-                        tile::sums(scores, count, decay, values, seen, dim, sums)
-                    }
-                    Tile::Half([_, values]) => {
-                        for t in 0..count {
-                            half::enlarge(scores.add(t * TILE_KEYS), seen.end);
-                        }
-                        half::sums(scores, count, decay, values, seen, dim, sums)
-                    }
-                    Tile::Q8(tile) => {
-                        let narrow = self.shared.wide[1].cast();
-                        q8_tile::sums(scores, count, decay, &tile, seen, dim, narrow, sums)
-                    }
-                }
+                let sums = self.sums.add(first * dim);
+                tile.sums(self.shared, count, state.decay, seen, dim, sums);
             }
         }
     }
 
     /// What a query sees of the keys from `start` on.
     fn query(&self, query: usize, start: usize) -> Query {
-        let group = self.shape.group();
-        let (row, head) = (query / group, self.kv_head * group + query % group);
+        let group = self.shape().group();
+        let (row, head) = (query / group, self.head(query));
         let (length, distance) = (self.length(row), self.distance(row, start));
         let ahead = |key: usize| key as i32 - start as i32;
         Query {
-            seen: (ahead(self.shape.first(length)), ahead(length)),
+            seen: (ahead(self.shape().first(length)), ahead(length)),
             // SAFETY: there is a slope for each head.
             slope: self
+                .attention
                 .by_distance
                 .slopes
                 .map_or(0.0, |slopes| unsafe { *slopes.add(head) }),
             distance: distance as f32,
-            bias: self.by_distance.bias.map_or(std::ptr::null(), |bias| {
-                let at = query % group * bias.line() + bias.place(distance);
-                self.bias_lines.wrapping_add(at)
-            }),
+            bias: self
+                .attention
+                .by_distance
+                .bias
+                .map_or(std::ptr::null(), |bias| {
+                    let at = query % group * bias.line() + bias.place(distance);
+                    self.bias_lines.wrapping_add(at)
+                }),
         }
     }
 }

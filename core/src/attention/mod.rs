@@ -5,6 +5,7 @@
 
 mod bias;
 mod cache;
+mod cache_tile;
 mod chunk;
 mod half;
 mod q8;
@@ -24,7 +25,8 @@ pub use rotate::{rotate_keys, Rotation};
 
 use crate::dtype::DType;
 use crate::simd::LANES;
-use chunk::{Chunk, Shared};
+use cache_tile::Shared;
+use chunk::Chunk;
 use std::ops::Range;
 use tile::FOUR;
 use totals::Totals;
@@ -98,6 +100,11 @@ impl AttentionShape {
         }
     }
 
+    /// Where a row of a head begins in the queries and the results.
+    fn offset(&self, row: usize, head: usize) -> usize {
+        (row * self.heads + head) * self.head_dim
+    }
+
     /// First key that a row with `length` keys sees.
     fn first(&self, length: usize) -> usize {
         if self.window == 0 {
@@ -146,12 +153,20 @@ impl Sources {
         }
     }
 
-    /// The pages of a row's sequence.
-    unsafe fn pages(&self, shape: &AttentionShape, row: usize) -> *const i32 {
+    /// The keys and the values that a page of a row's sequence has of a KV head.
+    unsafe fn part(
+        &self,
+        shape: &AttentionShape,
+        row: usize,
+        page: usize,
+        kv_head: usize,
+    ) -> [*const u8; 2] {
         // SAFETY: the caller's.
         unsafe {
-            let sequence = *self.sequences.add(row) as usize;
-            self.page_table.add(sequence * shape.max_pages)
+            let pages = *self.sequences.add(row) as usize * shape.max_pages;
+            let page = *self.page_table.add(pages + page) as usize;
+            let at = (page * shape.kv_heads + kv_head) * shape.head_bytes();
+            [self.k.add(at), self.v.add(at)]
         }
     }
 }
@@ -176,6 +191,18 @@ impl Attention {
         let few = (shape.group() * shape.few_rows()).min(shape.queries());
         let few = shape.kv_heads * Chunk::floats(shape, few, by_distance);
         (Shared::floats(shape) + many.max(few)) * 4
+    }
+
+    /// The keys that rows of a sequence see, and those between.
+    fn seen(&self, rows: Range<usize>) -> Range<usize> {
+        let (mut first, mut end) = (usize::MAX, 0);
+        for row in rows {
+            // SAFETY: the row is one of the call's.
+            let length = unsafe { self.sources.length(row) };
+            first = first.min(self.shape.first(length));
+            end = end.max(length);
+        }
+        first.min(end)..end
     }
 
     /// Computes `rows` for the heads of `kv_heads`; `out` is `[rows, heads * head_dim]`. Rows of one sequence that follow each other
@@ -206,7 +233,6 @@ impl Attention {
             // SAFETY: the caller's.
             unsafe {
                 let end = sources.run(shape, row..rows.end);
-                let pages = sources.pages(shape, row);
                 let scratch = scratch.cast::<f32>();
                 let shared = Shared::at(scratch, shape);
                 let place = scratch.add(Shared::floats(shape));
@@ -215,14 +241,14 @@ impl Attention {
                 let own = place.add(Totals::floats(queries, shape.head_dim));
                 for kv_head in kv_heads.clone() {
                     let mut chunk = Chunk::new(self, row..end, kv_head, own, shared);
-                    chunk.load(sources.q);
+                    chunk.load();
                     totals.clear();
-                    let mut keys = chunk.seen();
+                    let mut keys = self.seen(row..end);
                     while !keys.is_empty() {
                         let next = (keys.start / shape.span() + 1) * shape.span();
                         let span = keys.start..keys.end.min(next);
                         chunk.begin();
-                        chunk.attend(sources.k, sources.v, pages, span, None);
+                        chunk.attend(span, None);
                         chunk.end(&totals);
                         keys.start = next;
                     }

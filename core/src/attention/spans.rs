@@ -4,9 +4,10 @@
 //! ahead, and a long context is bound by memory. (Heads by themselves jump from page to page, which was a third as fast.)
 //! Any range of spans and heads can be computed by itself, so that threads share a row however few KV heads there are.
 
-use super::chunk::{Chunk, Shared};
+use super::cache_tile::Shared;
+use super::chunk::Chunk;
 use super::totals::Totals;
-use super::{Attention, AttentionShape, Sources};
+use super::{Attention, AttentionShape};
 use std::ops::Range;
 
 /// Rows that are computed this way, at most.
@@ -68,36 +69,28 @@ impl Run {
     }
 }
 
-/// The runs of the rows `0..rows`.
-unsafe fn runs<'a>(
-    sources: &'a Sources,
-    shape: &'a AttentionShape,
-    rows: usize,
-) -> impl Iterator<Item = Run> + 'a {
-    let mut row = 0;
-    std::iter::from_fn(move || {
-        if row == rows {
-            return None;
-        }
-        // SAFETY: the caller's.
-        let end = unsafe { sources.run(shape, row..rows) };
-        let (mut first, mut last) = (usize::MAX, 0);
-        for row in row..end {
-            // SAFETY: the caller's.
-            let length = unsafe { sources.length(row) };
-            first = first.min(shape.first(length));
-            last = last.max(length);
-        }
-        let seen = first.min(last)..last;
-        let spans = seen.start / shape.span()..seen.end.div_ceil(shape.span());
-        let spans = if seen.is_empty() { 0..0 } else { spans };
-        let rows = row..end;
-        row = end;
-        Some(Run { rows, seen, spans })
-    })
-}
-
 impl Attention {
+    /// The runs of the rows `0..rows`.
+    unsafe fn runs(&self, rows: usize) -> impl Iterator<Item = Run> + '_ {
+        let (shape, sources) = (&self.shape, &self.sources);
+        let mut row = 0;
+        std::iter::from_fn(move || {
+            if row == rows {
+                return None;
+            }
+            // SAFETY: the caller's.
+            let rows = row..unsafe { sources.run(shape, row..rows) };
+            row = rows.end;
+            let seen = self.seen(rows.clone());
+            let spans = if seen.is_empty() {
+                0..0
+            } else {
+                seen.start / shape.span()..seen.end.div_ceil(shape.span())
+            };
+            Some(Run { rows, seen, spans })
+        })
+    }
+
     /// Part `units` of `of` equal parts of all that is to be done for rows `0..rows`; [`Attention::merge_spans`] makes results of it.
     ///
     /// # Safety
@@ -111,12 +104,12 @@ impl Attention {
         scratch: *mut u8,
         totals: *mut f32,
     ) {
-        let (shape, sources) = (&self.shape, &self.sources);
+        let shape = &self.shape;
         // SAFETY: the caller's.
         unsafe {
-            let items: usize = runs(sources, shape, rows).map(|run| run.items(shape)).sum();
+            let items: usize = self.runs(rows).map(|run| run.items(shape)).sum();
             let mut part = items * units.start / of..items * units.end / of;
-            for run in runs(sources, shape, rows) {
+            for run in self.runs(rows) {
                 let items = run.items(shape);
                 let own = part.start.min(items)..part.end.min(items);
                 part = part.start - own.start..part.end - own.end;
@@ -135,7 +128,7 @@ impl Attention {
         scratch: *mut f32,
         totals: *mut f32,
     ) {
-        let (shape, sources, heads) = (&self.shape, &self.sources, self.shape.kv_heads);
+        let (shape, heads) = (&self.shape, self.shape.kv_heads);
         let span_of = |item: usize| item / heads;
         // The heads of the items, which are all of them unless the items are of one span.
         let (first, last) = (items.start, items.end - 1);
@@ -153,7 +146,7 @@ impl Attention {
                 .map(|head| {
                     let own = scratch.add((head - first) * floats);
                     let mut chunk = Chunk::new(self, run.rows.clone(), head, own, shared);
-                    chunk.load(sources.q);
+                    chunk.load();
                     chunk
                 })
                 .collect();
@@ -178,7 +171,7 @@ impl Attention {
 
     /// A span for the heads from `head` on, page after page.
     unsafe fn attend_span(&self, run: &Run, span: usize, head: usize, chunks: &mut [Chunk]) {
-        let (shape, sources) = (&self.shape, &self.sources);
+        let shape = &self.shape;
         let start = (run.spans.start + span) * shape.span();
         let keys = start.max(run.seen.start)..run.seen.end.min(start + shape.span());
         let page_size = shape.page_size;
@@ -192,10 +185,7 @@ impl Attention {
                     (end < run.seen.end).then_some((page + 1, head))
                 };
                 // SAFETY: the caller's.
-                unsafe {
-                    let pages = sources.pages(shape, run.rows.start);
-                    chunks[i].attend(sources.k, sources.v, pages, keys.clone(), next);
-                }
+                unsafe { chunks[i].attend(keys.clone(), next) };
             }
         }
     }
@@ -215,7 +205,7 @@ impl Attention {
         let (heads, group) = (shape.kv_heads, shape.group());
         // SAFETY: the caller's.
         unsafe {
-            for run in runs(&self.sources, shape, rows) {
+            for run in self.runs(rows) {
                 // The first row of a run stands for all.
                 let first = run.rows.start * heads;
                 for head in (0..heads).filter(|head| units.contains(&(first + head))) {
@@ -228,8 +218,8 @@ impl Attention {
                     }
                     for query in 0..run.rows.len() * group {
                         let row = run.rows.start + query / group;
-                        let at = row * shape.heads + head * group + query % group;
-                        merged.store(query, out.add(at * shape.head_dim));
+                        let at = shape.offset(row, head * group + query % group);
+                        merged.store(query, out.add(at));
                     }
                 }
             }

@@ -3,13 +3,13 @@
 //! The softmax of a query runs anew in each span of keys, and what the spans gave is added in their order: so the spans of a row
 //! may be computed by different threads, and its bits are the same.
 
+use super::weigh::State;
 use crate::simd::{Exp, Vector, LANES, V};
 
-/// For some queries: the greatest scores, the sums of weights relative to them, and the weighted sums of values `[queries, dim]`.
+/// For some queries: the states of their softmax, four and four, and the weighted sums of values `[queries, dim]`.
 #[derive(Clone, Copy)]
 pub(super) struct Totals {
-    greatest: *mut f32,
-    weights: *mut f32,
+    states: *mut State,
     values: *mut f32,
     queries: usize,
     dim: usize,
@@ -25,7 +25,7 @@ pub(super) struct Factors {
 impl Totals {
     /// F32 that so many queries take, a multiple of 4.
     pub(super) fn floats(queries: usize, dim: usize) -> usize {
-        queries.next_multiple_of(LANES) * (2 + dim)
+        queries.next_multiple_of(LANES) * (State::FLOATS + dim)
     }
 
     /// The totals that lie there.
@@ -36,9 +36,8 @@ impl Totals {
         // SAFETY: the caller's.
         unsafe {
             Totals {
-                greatest: place,
-                weights: place.add(padded),
-                values: place.add(2 * padded),
+                states: place.cast(),
+                values: place.add(State::FLOATS * padded),
                 queries,
                 dim,
             }
@@ -52,39 +51,24 @@ impl Totals {
         let padded = self.queries.next_multiple_of(LANES);
         // SAFETY: they are there.
         unsafe {
-            std::slice::from_raw_parts_mut(self.greatest, padded).fill(f32::NEG_INFINITY);
-            self.weights.write_bytes(0, padded);
+            for quad in 0..padded / LANES {
+                self.states.add(quad).write(State::new());
+            }
             self.values.write_bytes(0, padded * self.dim);
         }
     }
 
-    /// Adds the weights of the four queries from `first` on, which are relative to `greatest`; the values then take the factors.
+    /// Adds the state of the four queries from `first` on; the values then take the factors.
     /// # Safety
     /// As [`Totals::clear`].
     #[inline(always)]
-    pub(super) unsafe fn add_weights(
-        &self,
-        first: usize,
-        greatest: V,
-        weights: V,
-        exp: &Exp,
-    ) -> Factors {
+    pub(super) unsafe fn add_state(&self, first: usize, span: &State, exp: &Exp) -> Factors {
         // SAFETY: they are there.
-        unsafe {
-            let (at, to) = (self.greatest.add(first), self.weights.add(first));
-            let before = V::load_f32(at);
-            let greater = before.max(greatest);
-            // Where no key was seen yet nothing is relative to minus infinity.
-            let none = greater.eq(V::splat(f32::NEG_INFINITY));
-            let relative = V::select(none, V::zero(), greater);
-            let factors = Factors {
-                old: exp.of(before.sub(relative)),
-                new: exp.of(greatest.sub(relative)),
-            };
-            greater.store_f32(at);
-            let old = V::load_f32(to).mul(factors.old);
-            weights.madd(factors.new, old).store_f32(to);
-            factors
+        let state = unsafe { &mut *self.states.add(first / LANES) };
+        let new = state.join(span, exp);
+        Factors {
+            old: state.decay,
+            new,
         }
     }
 
@@ -117,9 +101,7 @@ impl Totals {
         for first in (0..self.queries).step_by(LANES) {
             // SAFETY: they are there.
             unsafe {
-                let greatest = V::load_f32(span.greatest.add(first));
-                let weights = V::load_f32(span.weights.add(first));
-                let factors = self.add_weights(first, greatest, weights, &exp);
+                let factors = self.add_state(first, &*span.states.add(first / LANES), &exp);
                 for query in first..self.queries.min(first + LANES) {
                     let values = span.values.add(query * self.dim);
                     self.add_values(query, factors, |d| V::load_f32(values.add(d)));
@@ -134,7 +116,7 @@ impl Totals {
     pub(super) unsafe fn store(&self, query: usize, to: *mut f32) {
         // SAFETY: they are there.
         unsafe {
-            let weights = *self.weights.add(query);
+            let weights = (*self.states.add(query / LANES)).total.lanes()[query % LANES];
             let factor = V::splat(if weights == 0.0 { 0.0 } else { 1.0 / weights });
             let sums = self.values.add(query * self.dim);
             for d in (0..self.dim).step_by(LANES) {

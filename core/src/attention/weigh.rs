@@ -9,7 +9,7 @@ use crate::simd::{tanh, Exp, Vector, LANES, V};
 #[repr(C)]
 pub(super) struct State {
     /// Minus infinity before a key was seen
-    pub(super) greatest: V,
+    greatest: V,
     pub(super) total: V,
     pub(super) decay: V,
 }
@@ -35,6 +35,15 @@ impl State {
         self.greatest = greatest;
         self.total = self.total.mul(self.decay);
         relative
+    }
+
+    /// Adds the weights of other keys; gives the factor of what was summed with them.
+    #[inline(always)]
+    pub(super) fn join(&mut self, other: &State, exp: &Exp) -> V {
+        let relative = self.raise(self.greatest.max(other.greatest), exp);
+        let factor = exp.of(other.greatest.sub(relative));
+        self.total = other.total.madd(factor, self.total);
+        factor
     }
 }
 

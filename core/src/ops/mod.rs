@@ -2,6 +2,7 @@
 
 mod activation;
 mod attention;
+mod check_pages;
 mod elementwise;
 mod experts;
 mod gather;
@@ -20,6 +21,7 @@ mod rope_shift;
 mod routes;
 mod softmax;
 mod top_k;
+mod write_kv;
 
 pub use operands::{Attrs, Operands, Tensor, Weight};
 pub use region::{slot_of, Extent, Region, Step, SLOTS};
@@ -114,7 +116,7 @@ pub static OPS: &[OpRow] = &[
     OpRow {
         outputs: (0, 0),
         mutates: &[3, 4],
-        ..op(62, "writeKv", 5, 5, paged::compile_write)
+        ..op(62, "writeKv", 5, 5, write_kv::compile)
     },
     op(63, "pagedAttention", 9, 6, paged::compile),
     op(64, "attention", 6, 3, attention::compile),

@@ -1,7 +1,7 @@
 //! Attention over a paged cache in its plain form, a row of one head at a time: for what the tiles of [`crate::attention`] do not do,
 //! heads whose width is no multiple of 4.
 
-use super::paged::Lookup;
+use super::check_pages::Lookup;
 use super::{Region, Step};
 use crate::attention::{AttentionShape, ByDistance, Part, RelativeBias};
 use crate::dtype::DType;

@@ -1,7 +1,7 @@
 //! Keys of the cache, turned to other positions.
 
 use super::gather::index;
-use super::paged::{caches, Caches};
+use super::write_kv::{caches, Caches};
 use super::{Extent, Operands, Region, Step};
 use crate::attention::{rotate_keys, Rotation};
 use crate::dtype::DType;
