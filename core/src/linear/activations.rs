@@ -1,10 +1,11 @@
 //! Activations as the kernels read them.
 //!
 //! F32 rows stay as they are.
-//! Quantized rows lie four and four together, in blocks of 32 columns: pieces of 4 bytes (`[piece][4 rows]`), then of the four rows the scales,
-//! the scales times the sums of the values (both F32), minus 8 times the sums (i32), and the scales times the sums of the first 16 (F32). A piece is four columns in `I8`, two in `I16`:
-//! of each four columns the first and third, then the second and fourth, the order in which a shift and a mask take bytes out of
-//! 16-bit lanes. In `Nibbles` two pieces are four columns: their low nibbles, then their high ones.
+//! A quantized row is blocks of 32 columns: pieces of 4 bytes, then [`META`] more of them: the scale, the scale times the sum of the
+//! values (both F32), minus 8 times the sum (i32), and the scale times the sum of the first 16 (F32). Rows that go through tiles lie four
+//! and four together (`[piece][4 rows]`), those that go one by one ([`singles`]) each alone.
+//! A piece is four columns in `I8`, two in `I16`: of each four columns the first and third, then the second and fourth, the order in
+//! which a shift and a mask take bytes out of 16-bit lanes. In `Nibbles` four pieces are the low nibbles of 16 columns, the next four the high ones.
 
 use super::singles;
 use super::weight::BLOCK;
@@ -27,8 +28,11 @@ pub enum ActivationKind {
 /// Rows that lie together.
 pub const FOUR: usize = 4;
 
-/// Bytes of scales and sums behind the values of a block of four rows.
-pub(super) const META: usize = 4 * 4 * FOUR;
+/// Bytes of a piece.
+pub(super) const PIECE: usize = 4;
+
+/// Scales and sums behind the pieces of a block of a row, as long as pieces.
+pub(super) const META: usize = 4;
 
 impl ActivationKind {
     /// For weights of nibbles.
@@ -56,9 +60,9 @@ impl ActivationKind {
         }
     }
 
-    /// Bytes of four quantized rows.
-    fn four_bytes(self, k: usize) -> usize {
-        k / BLOCK * (self.pieces() * 4 * FOUR + META)
+    /// Bytes of a quantized row.
+    fn row_bytes(self, k: usize) -> usize {
+        k / BLOCK * (self.pieces() + META) * PIECE
     }
 }
 
@@ -81,7 +85,7 @@ impl Activations {
     pub fn scratch_bytes(kind: ActivationKind, m: usize, k: usize) -> usize {
         match kind {
             ActivationKind::F32 => 0,
-            _ => m.div_ceil(FOUR) * kind.four_bytes(k),
+            _ => m.div_ceil(FOUR) * FOUR * kind.row_bytes(k),
         }
     }
 
@@ -147,11 +151,16 @@ impl Activations {
             // SAFETY: the caller's.
             unsafe {
                 let mut x = x.add(row_of(order, row) * k);
-                let mut to = scratch.add(row / FOUR * kind.four_bytes(k) + row % FOUR * 4);
+                let (at, step) = if row < m - singles(m) {
+                    (row % FOUR * PIECE, FOUR * PIECE)
+                } else {
+                    (row % FOUR * kind.row_bytes(k), PIECE)
+                };
+                let mut to = scratch.add(row / FOUR * FOUR * kind.row_bytes(k) + at);
                 for _ in 0..k / BLOCK {
-                    quantize(form, x, to);
+                    quantize(form, x, to, step);
                     x = x.add(BLOCK);
-                    to = to.add(kind.pieces() * 4 * FOUR + META);
+                    to = to.add((kind.pieces() + META) * step);
                 }
             }
         }
@@ -177,13 +186,13 @@ impl Activations {
         }
     }
 
-    /// Start of the four rows that a quantized row lies in.
+    /// Start of four quantized rows, of which this is the first, or of one that lies alone.
     /// # Safety
     /// There must be that row.
     #[inline(always)]
-    pub(super) unsafe fn four(&self, row: usize) -> *const u8 {
+    pub(super) unsafe fn quantized(&self, row: usize) -> *const u8 {
         // SAFETY: the caller's.
-        unsafe { self.data.add(row / FOUR * self.kind.four_bytes(self.k)) }
+        unsafe { self.data.add(row * self.kind.row_bytes(self.k)) }
     }
 }
 
@@ -199,42 +208,47 @@ unsafe fn row_of(order: *const i32, place: usize) -> usize {
     unsafe { *order.add(place) as usize }
 }
 
-/// Writes one block of a row, its pieces 16 bytes apart.
+/// Writes one block of a row, its pieces and what stands behind them `step` bytes apart.
 #[inline(always)]
-unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8) {
-    let mut values = [V::zero(); 8];
+unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8, step: usize) {
+    let magnitude = V::splat_i32(i32::MAX);
+    // As integers the magnitudes are in the same order, and NaN is above all.
     let mut greatest = V::zero();
-    let mut poison = V::zero(); // NaN where a value is NaN or infinite
-    for (i, value) in values.iter_mut().enumerate() {
+    let values: [V; 8] = std::array::from_fn(|i| {
         // SAFETY: a block has 32 floats.
-        *value = unsafe { V::load_f32(x.add(4 * i)) };
-        greatest = greatest.max(value.abs());
-        poison = value.madd(V::zero(), poison);
-    }
-    let greatest = greatest.max_lane();
-    let scale = greatest / 127.0 + poison.sum();
+        let value = unsafe { V::load_f32(x.add(4 * i)) };
+        greatest = greatest.max_i32(value.and(magnitude));
+        value
+    });
+    let [greatest, ..] = greatest.reduce(V::max_i32).lanes();
+    // NaN where a value is NaN or infinite.
+    let scale = greatest / 127.0 + greatest * 0.0;
     let inverse = if greatest > 0.0 {
         V::splat(127.0 / greatest)
     } else {
         V::zero()
     };
-    let mut sum = V::zero();
-    let integers = values.map(|x| {
-        // The integer is in the low bits of the sum, which ROUND's own bits leave zero.
-        let n = x.madd(inverse, V::splat(ROUND)).sub_i32(V::splat(ROUND));
-        sum = sum.add_i32(n);
-        n
+    // The integer is in the low bits of the sum, which ROUND's own bits leave zero.
+    let round = V::splat(ROUND);
+    let integers = values.map(|x| x.madd(inverse, round).sub_i32(round));
+    let sum_of = |from: usize| {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|i| integers[from + i]);
+        a.add_i32(b).add_i32(c.add_i32(d))
+    };
+    let [first, second] = [0, 4].map(|from| {
+        let [sum, ..] = sum_of(from).reduce(V::add_i32).lanes();
+        sum.to_bits() as i32
     });
-    let [a, b, c, d] = [0, 1, 2, 3].map(|i| integers[i]);
-    let first = lanes_sum(a.add_i32(b).add_i32(c.add_i32(d)));
-    let sum = lanes_sum(sum);
-    // SAFETY: the caller's; a block has room for its pieces and META.
+    // They are any integers where the scale is NaN.
+    let sum = first.wrapping_add(second);
+    // SAFETY: the caller's; a block has room for its pieces and what stands behind them.
     unsafe {
         match kind {
             ActivationKind::I8 => {
                 for i in 0..2 {
                     let [a, b, c, d] = [0, 1, 2, 3].map(|j| integers[4 * i + j]);
-                    scatter::<16>(a.narrow_i32(b).narrow_i16(c.narrow_i32(d)), to.add(64 * i));
+                    let bytes = a.narrow_i32(b).narrow_i16(c.narrow_i32(d));
+                    write(bytes, to.add(4 * i * step), step);
                 }
             }
             ActivationKind::Nibbles => {
@@ -245,38 +259,40 @@ unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8) {
                         let high = pair.add_i16(V::splat_i32(0x0008_0008)).shr_i16::<4>();
                         (high, pair.sub_i16(high.shl_i16::<4>()))
                     });
-                    scatter::<32>(ab.1.narrow_i16(cd.1), to.add(128 * i));
-                    scatter::<32>(ab.0.narrow_i16(cd.0), to.add(128 * i + 16));
+                    write(ab.1.narrow_i16(cd.1), to.add(8 * i * step), step);
+                    write(ab.0.narrow_i16(cd.0), to.add((8 * i + 4) * step), step);
                 }
             }
             _ => {
                 for i in 0..4 {
                     // [k0 k1 k2 k3] to [k0 k2 k1 k3], as i16.
                     let (a, b) = (integers[2 * i], integers[2 * i + 1]);
-                    scatter::<16>(a.even_odd().narrow_i32(b.even_odd()), to.add(64 * i));
+                    let words = a.even_odd().narrow_i32(b.even_odd());
+                    write(words, to.add(4 * i * step), step);
                 }
             }
         }
-        let meta = to.add(kind.pieces() * 4 * FOUR);
-        meta.cast::<f32>().write(scale);
-        meta.add(16).cast::<f32>().write(scale * sum as f32);
-        meta.add(32).cast::<i32>().write(sum.wrapping_mul(-8));
-        meta.add(48).cast::<f32>().write(scale * first as f32);
+        let behind = V::from_lanes([
+            scale,
+            scale * sum as f32,
+            f32::from_bits(sum.wrapping_mul(-8) as u32),
+            scale * first as f32,
+        ]);
+        write(behind, to.add(kind.pieces() * step), step);
     }
 }
 
-/// The sum of the i32 lanes.
+/// Writes the four lanes `step` bytes apart.
 #[inline(always)]
-fn lanes_sum(v: V) -> i32 {
-    let add = |sum: i32, lane: &f32| sum.wrapping_add(lane.to_bits() as i32);
-    v.lanes().iter().fold(0, add)
-}
-
-/// Writes the four lanes `STEP` bytes apart.
-#[inline(always)]
-unsafe fn scatter<const STEP: usize>(pieces: V, to: *mut u8) {
-    for (i, piece) in pieces.lanes().into_iter().enumerate() {
-        // SAFETY: the caller's.
-        unsafe { to.add(STEP * i).cast::<u32>().write(piece.to_bits()) };
+unsafe fn write(lanes: V, to: *mut u8, step: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        if step == PIECE {
+            lanes.store(to);
+            return;
+        }
+        for (i, lane) in lanes.lanes().into_iter().enumerate() {
+            to.add(step * i).cast::<u32>().write(lane.to_bits());
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Nibble and byte weights by 8-bit activations: exact integer dots of 32 columns, summed in F32 block after block.
 
-use super::activations::{FOUR, META};
+use super::activations::{FOUR, META, PIECE};
 use super::kernels::{
     BytesByQuads, BytesByWords, Kernel, NibblesByBytes, NibblesByQuads, NibblesByWords,
 };
@@ -166,13 +166,14 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
     let mut sums = [V::zero(); QUADS];
     // SAFETY: the group has `k / 32` blocks, and so has the row of activations.
     unsafe {
-        let (mut w, mut a) = (packed, x.four(token).add(token % FOUR * 4));
+        let (mut w, mut a) = (packed, x.quantized(token));
         for _ in 0..x.k / BLOCK {
-            let meta = a.add(16 * K::SOURCES * K::PARTS);
-            let mut dots = [start::<K>(|| V::load32_splat(meta.add(32))); QUADS];
+            // Loads that splat, where `vector_by_nibbles` has shuffles: here shifts and masks fill the units that would shuffle.
+            let meta = a.add(PIECE * K::SOURCES * K::PARTS);
+            let mut dots = [start::<K>(|| V::load32_splat(meta.add(8))); QUADS];
             for source in 0..K::SOURCES {
                 let values: [V; 4] = std::array::from_fn(|part| {
-                    V::load32_splat(a.add(16 * K::place(source, part % K::PARTS)))
+                    V::load32_splat(a.add(PIECE * K::place(source, part % K::PARTS)))
                 });
                 for (r, dot) in dots.iter_mut().enumerate() {
                     let quants = V::load(w.add(header(MIN) + (source * QUADS + r) * 16));
@@ -181,10 +182,10 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
                     }
                 }
             }
-            a = meta.add(META);
+            a = meta.add(PIECE * META);
             let meta = Meta {
                 scale: V::load32_splat(meta),
-                scaled_sum: V::load32_splat(meta.add(16)),
+                scaled_sum: V::load32_splat(meta.add(4)),
             };
             for r in 0..QUADS {
                 let scale = widen.of(V::load_i16x4(w.add(r * 8)));
@@ -216,27 +217,28 @@ unsafe fn vector_by_nibbles<const MIN: bool>(
     let mut sums = [V::zero(); QUADS];
     // SAFETY: the group has `k / 32` blocks, and so has the row of activations.
     unsafe {
-        let (mut w, mut a) = (packed, x.four(token).add(token % FOUR * 4));
+        let (mut w, mut a) = (packed, x.quantized(token));
         for _ in 0..x.k / BLOCK {
             let mut dots = [[V::zero(); 2]; QUADS];
             let mut quants = w.add(header(MIN));
             // As in `tile`.
-            for _ in 0..x.pieces / 2 {
-                let nibbles = [V::load32_splat(a), V::load32_splat(a.add(16))];
-                for (r, dots) in dots.iter_mut().enumerate() {
-                    let bytes = V::load(quants.add(r * 16));
-                    for (dot, nibbles) in dots.iter_mut().zip(nibbles) {
-                        *dot = dot.add_i16(nibbles.dot_i8_u8(bytes));
+            for _ in 0..x.pieces / 8 {
+                let (low, high) = (V::load(a).splats(), V::load(a.add(16)).splats());
+                for (low, high) in low.into_iter().zip(high) {
+                    let nibbles = [low, high];
+                    for (r, dots) in dots.iter_mut().enumerate() {
+                        let bytes = V::load(quants.add(r * 16));
+                        for (dot, nibbles) in dots.iter_mut().zip(nibbles) {
+                            *dot = dot.add_i16(nibbles.dot_i8_u8(bytes));
+                        }
                     }
+                    quants = quants.add(QUADS * 16);
                 }
-                quants = quants.add(QUADS * 16);
                 a = a.add(32);
             }
-            let start = BytesByWords::start(V::load32_splat(a.add(32)));
-            let meta = Meta {
-                scale: V::load32_splat(a),
-                scaled_sum: V::load32_splat(a.add(16)),
-            };
+            let [scale, scaled_sum, less_sum_8, _] = V::load(a).splats();
+            let start = BytesByWords::start(less_sum_8);
+            let meta = Meta { scale, scaled_sum };
             for (r, [low, high]) in dots.into_iter().enumerate() {
                 let scale = widen.of(V::load_i16x4(w.add(r * 8)));
                 let min = if MIN {
@@ -248,7 +250,7 @@ unsafe fn vector_by_nibbles<const MIN: bool>(
                 sums[r] = fold::<MIN>(sums[r], dots.add_i32(start), scale, min, meta);
             }
             w = quants;
-            a = a.add(META);
+            a = a.add(PIECE * META);
         }
         for (r, sum) in sums.into_iter().enumerate() {
             output.write(token, row + r * LANES, sum);
@@ -316,7 +318,7 @@ pub(super) unsafe fn tile<K: Kernel, const MIN: bool>(
         // SAFETY: the tile has two halves of `blocks` blocks, and the tokens are there; quantized activations have pieces and blocks.
         unsafe {
             let mut w = tile.add(half * blocks * tile_bytes::<K, MIN>());
-            let mut a = x.four(token);
+            let mut a = x.quantized(token);
             // Or else the loops would have to be left out, and accumulators to be moved where both ways meet.
             std::hint::assert_unchecked(pieces > 0 && blocks > 0);
             for _ in 0..blocks {
@@ -340,7 +342,7 @@ pub(super) unsafe fn tile<K: Kernel, const MIN: bool>(
                         values = values.rotate();
                     }
                 }
-                a = meta.add(META);
+                a = meta.add(PIECE * META * FOUR);
                 let meta = Meta {
                     scale: V::load(meta),
                     scaled_sum: V::load(meta.add(16)),

@@ -93,6 +93,8 @@ pub trait Vector: Copy {
     fn shl_i32<const N: u32>(self) -> Self;
     fn shr_u32<const N: u32>(self) -> Self;
     fn shr_i32<const N: u32>(self) -> Self;
+    /// The greater i32 lane.
+    fn max_i32(self, b: Self) -> Self;
     /// All ones in i32 lanes where `self > b`.
     fn gt_i32(self, b: Self) -> Self;
     fn add_i16(self, b: Self) -> Self;
@@ -135,6 +137,8 @@ pub trait Vector: Copy {
     fn even_odd(self) -> Self;
     /// `[a1, a2, a3, a0]`
     fn rotate(self) -> Self;
+    /// One of the lanes in all of them.
+    fn splat_lane<const N: usize>(self) -> Self;
 }
 
 impl V {
@@ -190,6 +194,24 @@ impl V {
     pub fn max_lane(self) -> f32 {
         let [a, b, c, d] = self.lanes();
         a.max(c).max(b.max(d))
+    }
+
+    /// What an associative and commutative operation makes of the four lanes, in the first one.
+    #[inline(always)]
+    pub fn reduce(self, join: impl Fn(V, V) -> V) -> V {
+        let two = join(self, self.join_high(self));
+        join(two, two.rotate())
+    }
+
+    /// Each lane in all lanes of a vector of its own.
+    #[inline(always)]
+    pub fn splats(self) -> [V; LANES] {
+        [
+            self.splat_lane::<0>(),
+            self.splat_lane::<1>(),
+            self.splat_lane::<2>(),
+            self.splat_lane::<3>(),
+        ]
     }
 
     /// The vector of column `t`, where lane `i` of turn `d` is row `i` by column `(i + d) % 4`.

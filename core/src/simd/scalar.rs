@@ -212,6 +212,11 @@ impl Vector for V {
         V(self.0.map(|x| (x as i32 >> N) as u32))
     }
     #[inline(always)]
+    fn max_i32(self, b: V) -> V {
+        let (a, b) = (self.i32s(), b.i32s());
+        V(core::array::from_fn(|i| a[i].max(b[i]) as u32))
+    }
+    #[inline(always)]
     fn gt_i32(self, b: V) -> V {
         let (a, b) = (self.i32s(), b.i32s());
         V(core::array::from_fn(
@@ -341,6 +346,10 @@ impl Vector for V {
     #[inline(always)]
     fn rotate(self) -> V {
         V([self.0[1], self.0[2], self.0[3], self.0[0]])
+    }
+    #[inline(always)]
+    fn splat_lane<const N: usize>(self) -> V {
+        V([self.0[N]; LANES])
     }
     #[inline(always)]
     fn even_odd(self) -> V {

@@ -157,6 +157,10 @@ impl Vector for V {
         V(i32x4_shr(self.0, N))
     }
     #[inline(always)]
+    fn max_i32(self, b: V) -> V {
+        V(i32x4_max(self.0, b.0))
+    }
+    #[inline(always)]
     fn gt_i32(self, b: V) -> V {
         V(i32x4_gt(self.0, b.0))
     }
@@ -257,6 +261,10 @@ impl Vector for V {
     #[inline(always)]
     fn rotate(self) -> V {
         V(i32x4_shuffle::<1, 2, 3, 0>(self.0, self.0))
+    }
+    #[inline(always)]
+    fn splat_lane<const N: usize>(self) -> V {
+        V(i32x4_shuffle::<N, N, N, N>(self.0, self.0))
     }
     #[inline(always)]
     fn even_odd(self) -> V {

@@ -8,7 +8,7 @@ use super::quant::{
 };
 use super::{Shape, INTEGERS, SUPER};
 use crate::dtype::DType;
-use crate::linear::activations::{FOUR, META};
+use crate::linear::activations::{FOUR, META, PIECE};
 use crate::linear::kernels::{NibblesByBytes, NibblesByQuads, NibblesByWords};
 use crate::linear::quantized::{self, fold, Meta};
 use crate::linear::weight::BLOCK;
@@ -144,12 +144,10 @@ unsafe fn tile_of(
 
 /// What the activations of a block's halves, or of all of it, are scaled by.
 #[inline(always)]
-fn metas(load: impl Fn(usize) -> V, halves: bool) -> [Meta; 2] {
-    let (scale, total) = (load(0), load(16));
+fn metas([scale, total, _, first]: [V; META], halves: bool) -> [Meta; 2] {
     if !halves {
         return [Meta::new(scale, total); 2];
     }
-    let first = load(48);
     [Meta::new(scale, first), Meta::new(scale, total.sub(first))]
 }
 
@@ -166,7 +164,7 @@ unsafe fn vector<Q: Quant, D: Dot>(
     let mut sums = [V::zero(); QUADS];
     // SAFETY: the group has `k / 256` super-blocks, and so has the row of activations.
     unsafe {
-        let (mut w, mut a) = (packed, x.four(token).add(token % FOUR * 4));
+        let (mut w, mut a) = (packed, x.quantized(token));
         for _ in 0..x.k / SUPER {
             let (d, d_min) = super_scales::<Q>(w);
             w = w.add(shape.header());
@@ -174,8 +172,8 @@ unsafe fn vector<Q: Quant, D: Dot>(
                 let mut dots = [[V::zero(); QUADS]; 2];
                 unroll!(STEP in [0, 1] {
                     let quartet = |half: usize, i: usize| {
-                        let from = a.add(16 * D::PIECES * place(shape, STEP, half, i));
-                        D::quartet(|piece| V::load32_splat(from.add(16 * piece)))
+                        let from = a.add(PIECE * D::PIECES * place(shape, STEP, half, i));
+                        D::quartet(|piece| V::load32_splat(from.add(PIECE * piece)))
                     };
                     let first = [quartet(0, 0), quartet(0, 1)];
                     let second = [quartet(1, 0), quartet(1, 1)];
@@ -199,8 +197,8 @@ unsafe fn vector<Q: Quant, D: Dot>(
                         }
                     });
                 });
-                let meta = a.add(16 * 8 * D::PIECES);
-                let metas = metas(|at| V::load32_splat(meta.add(at)), shape.halves);
+                let meta = a.add(PIECE * 8 * D::PIECES);
+                let metas = metas(V::load(meta).splats(), shape.halves);
                 unroll!(R in [0, 1, 2, 3] {
                     let mut part = |half: usize| {
                         let dots = dots[half][R];
@@ -214,7 +212,7 @@ unsafe fn vector<Q: Quant, D: Dot>(
                     }
                 });
                 w = w.add(shape.block_bytes());
-                a = meta.add(META);
+                a = meta.add(PIECE * META);
             }
         }
         for (r, sum) in sums.into_iter().enumerate() {
@@ -305,10 +303,10 @@ unsafe fn tile<D: Dot>(
         // SAFETY: the tile has two halves of `blocks` blocks, and the tokens are there.
         unsafe {
             let mut w = tile.add(half * blocks * scales * part);
-            let mut a = x.four(token);
+            let mut a = x.quantized(token);
             for _ in 0..blocks {
                 let meta = a.add(16 * x.pieces);
-                let metas = metas(|at| V::load(meta.add(at)), scales == 2);
+                let metas = metas([0, 16, 32, 48].map(|at| V::load(meta.add(at))), scales == 2);
                 for mut meta in metas.into_iter().take(scales) {
                     let mut dots = [[V::zero(); 2]; FOUR];
                     let mut quants = w.add(64);
@@ -338,7 +336,7 @@ unsafe fn tile<D: Dot>(
                     }
                     w = w.add(part);
                 }
-                a = meta.add(META);
+                a = meta.add(PIECE * META * FOUR);
             }
             for r in 0..2 {
                 let turns = sums.map(|sums| sums[r]);
