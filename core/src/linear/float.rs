@@ -3,44 +3,79 @@
 use super::activations::FOUR;
 use super::{singles, Activations, Output, PackedWeight, GROUP, HALF};
 use crate::dtype::DType;
-use crate::simd::{widen_f16, Vector, LANES, V};
+use crate::simd::{Vector, WidenF16, LANES, V};
 
-/// How four elements of a kind become F32.
-trait Element {
+/// Elements that are loaded together.
+const EIGHT: usize = 2 * LANES;
+
+/// How eight elements of a kind become F32.
+trait Element: Copy {
     const BYTES: usize;
+    /// Whether those in even places come first, and not the first four.
+    const UNZIPPED: bool;
+    /// What the loop needs.
+    fn new() -> Self;
     /// # Safety
-    /// Four elements must be readable at `p`.
-    unsafe fn load(p: *const u8) -> V;
+    /// Eight elements must be readable at `p`.
+    unsafe fn load(self, p: *const u8) -> [V; 2];
+    /// Eight of [`Element::load`], or what was made of them, in their own order.
+    #[inline(always)]
+    fn in_order([a, b]: [V; 2]) -> [V; 2] {
+        if Self::UNZIPPED {
+            [a.zip_low(b), a.zip_high(b)]
+        } else {
+            [a, b]
+        }
+    }
 }
 
+#[derive(Clone, Copy)]
 struct F32;
-struct F16;
+#[derive(Clone, Copy)]
+struct F16(WidenF16);
+#[derive(Clone, Copy)]
 struct BF16;
 
 impl Element for F32 {
     const BYTES: usize = 4;
+    const UNZIPPED: bool = false;
     #[inline(always)]
-    unsafe fn load(p: *const u8) -> V {
+    fn new() -> F32 {
+        F32
+    }
+    #[inline(always)]
+    unsafe fn load(self, p: *const u8) -> [V; 2] {
         // SAFETY: the caller's.
-        unsafe { V::load(p) }
+        unsafe { [V::load(p), V::load(p.add(16))] }
     }
 }
 
 impl Element for F16 {
     const BYTES: usize = 2;
+    const UNZIPPED: bool = true;
     #[inline(always)]
-    unsafe fn load(p: *const u8) -> V {
+    fn new() -> F16 {
+        F16(WidenF16::new())
+    }
+    #[inline(always)]
+    unsafe fn load(self, p: *const u8) -> [V; 2] {
         // SAFETY: the caller's.
-        widen_f16(unsafe { V::load_i16x4(p) })
+        self.0.pair(unsafe { V::load(p) })
     }
 }
 
 impl Element for BF16 {
     const BYTES: usize = 2;
+    const UNZIPPED: bool = true;
     #[inline(always)]
-    unsafe fn load(p: *const u8) -> V {
+    fn new() -> BF16 {
+        BF16
+    }
+    #[inline(always)]
+    unsafe fn load(self, p: *const u8) -> [V; 2] {
         // SAFETY: the caller's.
-        unsafe { V::load_u16x4(p) }.shl_i32::<16>()
+        let pairs = unsafe { V::load(p) };
+        [pairs.shl_i32::<16>(), pairs.and(V::splat_i32(-0x1_0000))]
     }
 }
 
@@ -134,6 +169,7 @@ unsafe fn group_of<E: Element>(
 }
 
 /// One token: all 16 rows at once, widened in registers.
+#[inline(never)]
 unsafe fn vector<E: Element>(
     packed: *const u8,
     x: &Activations,
@@ -141,29 +177,41 @@ unsafe fn vector<E: Element>(
     row: usize,
     output: Output,
 ) {
-    let mut sums = [V::zero(); GROUP / LANES];
+    let element = E::new();
+    let mut sums = [[V::zero(); 2]; GROUP / EIGHT];
     // SAFETY: the group has `k` columns of 16 rows.
     unsafe {
         let (mut w, mut a) = (packed, x.row(token));
         for _ in 0..x.k {
             let value = V::load32_splat(a.cast());
-            for (r, sum) in sums.iter_mut().enumerate() {
-                *sum = E::load(w.add(r * LANES * E::BYTES)).madd(value, *sum);
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let eight = element.load(w.add(i * EIGHT * E::BYTES));
+                for (sum, four) in sums.iter_mut().zip(eight) {
+                    *sum = four.madd(value, *sum);
+                }
             }
             w = w.add(GROUP * E::BYTES);
             a = a.add(1);
         }
-        for (r, sum) in sums.into_iter().enumerate() {
-            output.write(token, row + r * LANES, sum);
+        for (i, sums) in sums.into_iter().enumerate() {
+            for (j, sum) in E::in_order(sums).into_iter().enumerate() {
+                output.write(token, row + i * EIGHT + j * LANES, sum);
+            }
         }
     }
 }
 
 /// A group as F32 columns of 16 rows.
+#[inline(never)]
 unsafe fn widen<E: Element>(packed: *const u8, k: usize, to: *mut u8) {
-    for i in 0..k * GROUP / LANES {
+    let element = E::new();
+    for i in 0..k * GROUP / EIGHT {
         // SAFETY: the group and the scratch have `k` columns of 16 rows.
-        unsafe { E::load(packed.add(i * LANES * E::BYTES)).store(to.add(i * LANES * 4)) }
+        unsafe {
+            let [first, last] = E::in_order(element.load(packed.add(i * EIGHT * E::BYTES)));
+            first.store(to.add(i * EIGHT * 4));
+            last.store(to.add(i * EIGHT * 4 + 16));
+        }
     }
 }
 
