@@ -255,3 +255,45 @@ unsafe fn tile(
         }
     }
 }
+
+/// Packs a row of elements of `size` bytes as row `lane` of a group.
+pub(super) fn pack(packed: &mut [u8], lane: usize, row: &[u8], size: usize) {
+    let columns = packed.chunks_exact_mut(GROUP * size);
+    for (to, from) in columns.zip(row.chunks_exact(size)) {
+        to[lane * size..][..size].copy_from_slice(from);
+    }
+}
+
+/// As [`pack`] of all rows of a group.
+#[inline(never)]
+pub(super) fn pack_group(packed: &mut [u8], rows: &[u8], size: usize) {
+    let row_bytes = rows.len() / GROUP;
+    assert!(packed.len() == rows.len() && row_bytes.is_multiple_of(size));
+    // Bytes of a row that are turned at once, a vector.
+    let whole = row_bytes / 16 * 16;
+    for at in (0..whole).step_by(16) {
+        // SAFETY: of each row there are 16 bytes from there on, and of the group as many columns.
+        unsafe {
+            let load = |row: usize| V::load(rows.as_ptr().add(row * row_bytes + at));
+            let to = packed.as_mut_ptr().add(at * GROUP);
+            if size == 2 {
+                for half in 0..2 {
+                    let rows = std::array::from_fn(|row| load(half * 8 + row));
+                    for (i, column) in V::transpose_i16(rows).into_iter().enumerate() {
+                        column.store(to.add(i * GROUP * 2 + half * 16));
+                    }
+                }
+            } else {
+                for quad in 0..GROUP / LANES {
+                    let rows = std::array::from_fn(|row| load(quad * LANES + row));
+                    for (i, column) in V::transpose(rows).into_iter().enumerate() {
+                        column.store(to.add(i * GROUP * 4 + quad * 16));
+                    }
+                }
+            }
+        }
+    }
+    for (lane, row) in rows.chunks_exact(row_bytes).enumerate() {
+        pack(&mut packed[whole * GROUP..], lane, &row[whole..], size);
+    }
+}

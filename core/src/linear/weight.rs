@@ -5,7 +5,7 @@
 //! - nibbles: 4 steps of 64 bytes; step j has columns 4j.. in the low nibbles and 16 + 4j.. in the high ones, as GGUF does;
 //! - bytes: 8 steps of 64 bytes; step j has columns 4j.., each plus 128.
 
-use super::{k, ActivationKind};
+use super::{float, k, ActivationKind};
 use crate::dtype::DType;
 use crate::memory::Block;
 use crate::simd::{bf16_to_f32, f16_to_f32};
@@ -111,17 +111,27 @@ impl PackedWeight {
         {
             return false;
         }
-        for (i, bytes) in src.chunks_exact(row_bytes).enumerate() {
-            let (group, lane) = ((first_row + i) / GROUP, (first_row + i) % GROUP);
+        let mut rest = src;
+        let mut row = first_row;
+        while !rest.is_empty() {
+            let (group, lane) = (row / GROUP, row % GROUP);
             let size = self.group_bytes();
             // SAFETY: the group lies within the block, which is borrowed mutably.
             let packed =
                 unsafe { std::slice::from_raw_parts_mut(self.group(group).cast_mut(), size) };
+            let whole = GROUP * row_bytes;
+            let mut taken = row_bytes;
             match self.layout {
-                Layout::Float => pack_float(packed, lane, bytes, self.dtype.block().1),
-                Layout::K(shape) => k::pack(self.dtype, shape, packed, lane, bytes),
-                _ => self.pack_blocks(packed, lane, bytes),
+                Layout::Float if lane == 0 && rest.len() >= whole => {
+                    taken = whole;
+                    float::pack_group(packed, &rest[..whole], self.dtype.block().1);
+                }
+                Layout::Float => float::pack(packed, lane, &rest[..taken], self.dtype.block().1),
+                Layout::K(shape) => k::pack(self.dtype, shape, packed, lane, &rest[..taken]),
+                _ => self.pack_blocks(packed, lane, &rest[..taken]),
             }
+            rest = &rest[taken..];
+            row += taken / row_bytes;
         }
         true
     }
@@ -289,15 +299,6 @@ impl ActivationKind {
             Layout::Nibble { .. } | Layout::K(_) => ActivationKind::of_nibbles(),
             Layout::Byte { .. } => ActivationKind::of_bytes(),
         })
-    }
-}
-
-fn pack_float(packed: &mut [u8], lane: usize, bytes: &[u8], size: usize) {
-    for (to, from) in packed
-        .chunks_exact_mut(GROUP * size)
-        .zip(bytes.chunks_exact(size))
-    {
-        to[lane * size..][..size].copy_from_slice(from);
     }
 }
 

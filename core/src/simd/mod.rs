@@ -121,6 +121,10 @@ pub trait Vector: Copy {
     /// The i16 lanes as i8, saturated: eight of `self`, then eight of `b`.
     fn narrow_i16(self, b: Self) -> Self;
 
+    /// `[a0, b0, a1, b1, a2, b2, a3, b3]` of i16.
+    fn zip_low_i16(self, b: Self) -> Self;
+    /// `[a4, b4, a5, b5, a6, b6, a7, b7]` of i16.
+    fn zip_high_i16(self, b: Self) -> Self;
     /// `[a0, b0, a1, b1]`
     fn zip_low(self, b: Self) -> Self;
     /// `[a2, b2, a3, b3]`
@@ -221,6 +225,17 @@ impl V {
         turn(0)
             .alternate(turn(1))
             .join_ends(turn(2).alternate(turn(3)))
+    }
+
+    /// Eight rows of i16 to columns.
+    #[inline(always)]
+    pub fn transpose_i16(rows: [V; 8]) -> [V; 8] {
+        // Vectors of two rows each, of four columns.
+        let pairs = |zip: fn(V, V) -> V| [0, 2, 4, 6].map(|i| zip(rows[i], rows[i + 1]));
+        let [low, high] = [pairs(V::zip_low_i16), pairs(V::zip_high_i16)].map(V::transpose);
+        [
+            low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3],
+        ]
     }
 
     /// Rows to columns.

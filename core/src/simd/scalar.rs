@@ -320,6 +320,16 @@ impl Vector for V {
     }
 
     #[inline(always)]
+    fn zip_low_i16(self, b: V) -> V {
+        let (a, b) = (self.i16s(), b.i16s());
+        V::from_i16s([a[0], b[0], a[1], b[1], a[2], b[2], a[3], b[3]])
+    }
+    #[inline(always)]
+    fn zip_high_i16(self, b: V) -> V {
+        let (a, b) = (self.i16s(), b.i16s());
+        V::from_i16s([a[4], b[4], a[5], b[5], a[6], b[6], a[7], b[7]])
+    }
+    #[inline(always)]
     fn zip_low(self, b: V) -> V {
         V([self.0[0], b.0[0], self.0[1], b.0[1]])
     }

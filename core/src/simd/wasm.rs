@@ -235,6 +235,14 @@ impl Vector for V {
     }
 
     #[inline(always)]
+    fn zip_low_i16(self, b: V) -> V {
+        V(i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(self.0, b.0))
+    }
+    #[inline(always)]
+    fn zip_high_i16(self, b: V) -> V {
+        V(i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(self.0, b.0))
+    }
+    #[inline(always)]
     fn zip_low(self, b: V) -> V {
         V(i32x4_shuffle::<0, 4, 1, 5>(self.0, b.0))
     }
