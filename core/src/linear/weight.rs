@@ -147,19 +147,23 @@ impl PackedWeight {
                 header[(GROUP + lane) * 2..][..2].copy_from_slice(&quants[..2]);
                 quants = &quants[2..];
             }
-            let transcoded;
+            let steps = body.chunks_exact_mut(GROUP * 4);
+            let places = steps.map(|step| &mut step[lane * 4..][..4]);
             if matches!(self.dtype, DType::Q5_0 | DType::Q5_1) {
-                transcoded = bytes_of_q5(quants, if layout.min() { 0 } else { 16 });
-                quants = &transcoded;
-            }
-            let flip = if matches!(layout, Layout::Byte { .. }) {
-                0x80
+                // What makes the bytes unsigned; Q5_0 stands for 16 less.
+                let offset = 0x0101_0101 * if layout.min() { 0x80 } else { 0x70 };
+                for (step, to) in places.enumerate() {
+                    let quartet = quartet_of_q5(quants, step) + offset;
+                    to.copy_from_slice(&quartet.to_le_bytes());
+                }
             } else {
-                0
-            };
-            for (step, quartet) in body.chunks_exact_mut(GROUP * 4).zip(quants.chunks_exact(4)) {
-                for (to, quant) in step[lane * 4..][..4].iter_mut().zip(quartet) {
-                    *to = quant ^ flip;
+                let flip = if layout == (Layout::Byte { min: false }) {
+                    0x8080_8080
+                } else {
+                    0
+                };
+                for (to, quartet) in places.zip(quants.chunks_exact(4)) {
+                    to.copy_from_slice(&(word(quartet, 0) ^ flip).to_le_bytes());
                 }
             }
         }
@@ -302,12 +306,16 @@ impl ActivationKind {
     }
 }
 
-/// GGUF Q5: 4 bytes of high bits, 16 bytes of nibbles; each value less `zero`.
-fn bytes_of_q5(quants: &[u8], zero: u8) -> [u8; BLOCK] {
-    let high = u32::from_le_bytes([quants[0], quants[1], quants[2], quants[3]]);
-    std::array::from_fn(|k| {
-        let byte = quants[4 + k % 16];
-        let nibble = if k < 16 { byte & 15 } else { byte >> 4 };
-        (nibble | ((high >> k & 1) as u8) << 4).wrapping_sub(zero)
-    })
+/// Four bytes as a word.
+fn word(bytes: &[u8], i: usize) -> u32 {
+    let at = 4 * i;
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// Four columns of GGUF Q5, which is 4 bytes of high bits and 16 of nibbles.
+fn quartet_of_q5(quants: &[u8], step: usize) -> u32 {
+    let nibbles = word(quants, 1 + step % 4) >> (step / 4 * 4) & 0x0f0f_0f0f;
+    let high = word(quants, 0) >> (4 * step) & 0xf;
+    // Bit `i` goes to the lowest one of byte `i`.
+    nibbles | ((high * 0x0020_4081) & 0x0101_0101) << 4
 }

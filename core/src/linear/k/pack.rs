@@ -6,6 +6,9 @@ use crate::linear::weight::BLOCK;
 use crate::linear::GROUP;
 use crate::simd::f16_to_f32;
 
+/// The quants of a block, four a word.
+type Quartets = [u32; BLOCK / 4];
+
 /// A row's super-block, taken apart.
 struct Parts {
     /// F16 bits.
@@ -14,7 +17,12 @@ struct Parts {
     min: [u8; 2],
     /// The bytes of [`INTEGERS`], in order of the columns: for each 16, or eight scales and then eight minima.
     integers: [u8; 16],
-    quants: [u8; SUPER],
+    quants: [Quartets; SUPER / BLOCK],
+}
+
+/// The lowest `bits` bits of each byte of a word.
+fn low_bits(bits: usize) -> u32 {
+    0x0101_0101 * ((1 << bits) - 1)
 }
 
 /// Where the integer of a row lies in its vector.
@@ -43,24 +51,23 @@ pub fn pack(dtype: DType, shape: Shape, packed: &mut [u8], lane: usize, bytes: &
             block[place(lane)] = integers[0];
             block[GROUP + place(lane)] = integers[1];
             let (low, high) = block[INTEGERS..].split_at_mut(shape.low * GROUP * 4);
-            let quants = &parts.quants[b * BLOCK..][..BLOCK];
+            let quants = &parts.quants[b];
             pack_plane(low, lane, quants, 0, shape.low);
             pack_plane(high, lane, quants, shape.low, shape.high);
         }
     }
 }
 
-/// Puts `bits` bits of each quant, from bit `from` on, into a plane.
+/// Puts `bits` bits of each quant of a block, from bit `from` on, into a plane.
 #[inline(never)]
-fn pack_plane(plane: &mut [u8], lane: usize, quants: &[u8], from: usize, bits: usize) {
+fn pack_plane(plane: &mut [u8], lane: usize, quants: &Quartets, from: usize, bits: usize) {
+    let mask = low_bits(bits);
     for (step, vector) in plane.chunks_exact_mut(GROUP * 4).enumerate() {
-        for (j, to) in vector[lane * 4..][..4].iter_mut().enumerate() {
-            // A step's columns stand as many quartets apart as there are steps.
-            *to = (0..8 / bits).fold(0, |byte, p| {
-                let quant = quants[(p * bits + step) * 4 + j] >> from;
-                byte | (quant & ((1 << bits) - 1)) << (p * bits)
-            });
-        }
+        // A step's columns stand as many quartets apart as there are steps.
+        let word = (0..8 / bits).fold(0, |word, p| {
+            word | (quants[p * bits + step] >> from & mask) << (p * bits)
+        });
+        vector[lane * 4..][..4].copy_from_slice(&word.to_le_bytes());
     }
 }
 
@@ -134,17 +141,23 @@ fn layout(dtype: DType) -> (usize, usize, [Plane; 2]) {
 #[inline(never)]
 fn split(dtype: DType, from: &[u8]) -> Parts {
     let (scale, min, planes) = layout(dtype);
-    let mut quants = [0; SUPER];
+    let mut quants = [[0; BLOCK / 4]; SUPER / BLOCK];
     let mut to = 0;
     for Plane { at, run, bits } in planes {
         if bits == 0 {
             continue;
         }
-        for (i, columns) in quants.chunks_exact_mut(run).enumerate() {
+        let mask = low_bits(bits);
+        for (i, columns) in quants
+            .as_flattened_mut()
+            .chunks_exact_mut(run / 4)
+            .enumerate()
+        {
             let shift = i % (8 / bits) * bits;
-            let bytes = &from[at + i / (8 / bits) * run..][..run];
-            for (quant, byte) in columns.iter_mut().zip(bytes) {
-                *quant |= (byte >> shift & ((1 << bits) - 1)) << to;
+            let words = from[at + i / (8 / bits) * run..][..run].chunks_exact(4);
+            for (quartet, word) in columns.iter_mut().zip(words) {
+                let word = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+                *quartet |= (word >> shift & mask) << to;
             }
         }
         to += bits;
