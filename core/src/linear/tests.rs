@@ -33,6 +33,27 @@ fn rows_dequantize_exactly() {
 }
 
 #[test]
+fn rows_are_packed_alike_in_pieces_and_at_once() {
+    let mut random = Random(7);
+    for dtype in QUANTIZED.into_iter().chain(FLOAT) {
+        // Two whole groups, of which pieces have none, and some rows.
+        for cols in [96, if dtype.block().0 == 1 { 13 } else { 32 }] {
+            let rows = 37;
+            let src = file(dtype, rows, cols, &mut random);
+            let pieces = packed(dtype, rows, cols, &src);
+            let mut whole = PackedWeight::new(dtype, rows, cols).unwrap();
+            assert!(whole.write_rows(0, &src));
+            let [mut a, mut b] = [vec![0.0; cols], vec![1.0; cols]];
+            for row in 0..rows {
+                pieces.row(row, &mut a);
+                whole.row(row, &mut b);
+                assert_eq!(bits(&a), bits(&b), "{dtype:?} row {row}");
+            }
+        }
+    }
+}
+
+#[test]
 fn quantized_products_agree_with_f64() {
     let mut random = Random(2);
     for dtype in QUANTIZED {
