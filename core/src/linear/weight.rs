@@ -306,8 +306,9 @@ impl ActivationKind {
     }
 }
 
-/// Four bytes as a word.
-fn word(bytes: &[u8], i: usize) -> u32 {
+/// Four bytes as a word, the `i`-th.
+#[inline(always)]
+pub(super) fn word(bytes: &[u8], i: usize) -> u32 {
     let at = 4 * i;
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

@@ -2,7 +2,7 @@
 
 use super::{Shape, INTEGERS, SUPER};
 use crate::dtype::DType;
-use crate::linear::weight::BLOCK;
+use crate::linear::weight::{word, BLOCK};
 use crate::linear::GROUP;
 use crate::simd::f16_to_f32;
 
@@ -155,9 +155,8 @@ fn split(dtype: DType, from: &[u8]) -> Parts {
         {
             let shift = i % (8 / bits) * bits;
             let words = from[at + i / (8 / bits) * run..][..run].chunks_exact(4);
-            for (quartet, word) in columns.iter_mut().zip(words) {
-                let word = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-                *quartet |= (word >> shift & mask) << to;
+            for (quartet, bytes) in columns.iter_mut().zip(words) {
+                *quartet |= (word(bytes, 0) >> shift & mask) << to;
             }
         }
         to += bits;
