@@ -9,11 +9,13 @@ mod quantized;
 mod test_rig;
 #[cfg(test)]
 mod tests;
+mod tile;
 mod weight;
 
 pub use activations::{ActivationKind, Activations, FOUR};
 pub use weight::{PackedWeight, GROUP};
 
+use crate::simd::{Vector, LANES, V};
 use std::ops::Range;
 use weight::Layout;
 
@@ -27,6 +29,9 @@ fn singles(m: usize) -> usize {
 
 /// Half a group: the rows of a tile.
 const HALF: usize = GROUP / 2;
+
+/// Vectors of four rows that make a group.
+const QUADS: usize = GROUP / LANES;
 
 /// Where a kernel puts its rows: `y[token * stride + row]`, `bias` added.
 #[derive(Clone, Copy)]
@@ -92,12 +97,43 @@ pub unsafe fn linear(
 }
 
 impl Output {
+    /// Writes half a group of rows of up to four tokens, as they stand in the turns of a tile.
+    /// # Safety
+    /// `y` and `bias` must be valid for them.
+    #[inline(always)]
+    unsafe fn write_half(self, token: usize, tokens: usize, row: usize, sums: [[V; 2]; FOUR]) {
+        if tokens < FOUR || self.bias.is_some() || row + HALF > self.rows {
+            // SAFETY: the caller's.
+            unsafe { self.write_some(token, tokens, row, &sums) };
+            return;
+        }
+        for r in 0..2 {
+            let turns = sums.map(|sums| sums[r]);
+            for t in 0..FOUR {
+                let at = (token + t) * self.stride + row + r * LANES;
+                // SAFETY: the caller's; all of the rows are there.
+                unsafe { V::of_turns(turns, t).store_f32(self.y.wrapping_add(at)) };
+            }
+        }
+    }
+
+    /// The same with a bias, at the last rows or of fewer tokens: apart, as it takes more code than the tile.
+    #[inline(never)]
+    unsafe fn write_some(self, token: usize, tokens: usize, row: usize, sums: &[[V; 2]; FOUR]) {
+        for r in 0..2 {
+            let turns = sums.map(|sums| sums[r]);
+            for t in 0..tokens {
+                // SAFETY: the caller's.
+                unsafe { self.write(token + t, row + r * LANES, V::of_turns(turns, t)) };
+            }
+        }
+    }
+
     /// Writes four rows of a token, fewer at the end.
     /// # Safety
     /// `y` and `bias` must be valid for them.
     #[inline(always)]
-    unsafe fn write(self, token: usize, row: usize, sum: crate::simd::V) {
-        use crate::simd::{Vector, LANES, V};
+    unsafe fn write(self, token: usize, row: usize, sum: V) {
         let count = self.rows.saturating_sub(row).min(LANES);
         if count == 0 {
             return;

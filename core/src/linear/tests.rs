@@ -1,3 +1,4 @@
+use super::kernels::FEW;
 use super::test_rig::*;
 use super::*;
 use crate::dtype::DType;
@@ -58,7 +59,7 @@ fn quantized_products_agree_with_f64() {
     let mut random = Random(2);
     for dtype in QUANTIZED {
         for (rows, cols) in [(16, 32), (1, 64), (37, 576), (24, 320), (5, 1536)] {
-            for m in [1, 2, 3, 5, 9] {
+            for m in [1, 2, 3, 5, 9, FEW + 3] {
                 let src = file(dtype, rows, cols, &mut random);
                 let weight = packed(dtype, rows, cols, &src);
                 let x = random.normals(m * cols);
@@ -94,7 +95,8 @@ fn float_products_agree_with_f64() {
 fn a_row_has_the_same_bits_whatever_the_batch_and_the_split() {
     let mut random = Random(4);
     for dtype in QUANTIZED.into_iter().chain(FLOAT) {
-        let (rows, cols, m) = (53, 320, 11);
+        // More tokens than what tiles compute without unpacking a group before.
+        let (rows, cols, m) = (53, 320, FEW + 7);
         let src = file(dtype, rows, cols, &mut random);
         let weight = packed(dtype, rows, cols, &src);
         let x = random.normals(m * cols);
@@ -144,7 +146,7 @@ fn byte_kernels(dtype: DType) -> &'static [(ActivationKind, ByteDot)] {
 fn every_kernel_gives_the_same_bits() {
     let mut random = Random(5);
     for dtype in QUANTIZED {
-        for m in [1, 2, 7] {
+        for m in [1, 2, 7, FEW + 3] {
             let (rows, cols) = (20, 192);
             let weight = packed(dtype, rows, cols, &file(dtype, rows, cols, &mut random));
             let x = random.normals(m * cols);
@@ -167,7 +169,7 @@ fn the_greatest_sums_do_not_overflow() {
             (0xff, -1.0),
             (0x81, -1.0),
         ] {
-            let (rows, cols, m) = (16, 64, 5);
+            let (rows, cols, m) = (16, 64, FEW + 5);
             let mut src = vec![quant; dtype.row_bytes(cols) * rows];
             for block in src.chunks_exact_mut(dtype.block().1) {
                 block[..2].copy_from_slice(&f32_to_f16(1.0).to_le_bytes());

@@ -273,7 +273,7 @@ impl PackedWeight {
             }
             _ => {
                 let block =
-                    super::quantized::tile_block_bytes(self.activation_kind(), self.layout.min());
+                    super::tile::tile_block_bytes(self.activation_kind(), self.layout.min());
                 self.cols / BLOCK * block
             }
         }

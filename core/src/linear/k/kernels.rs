@@ -3,16 +3,17 @@
 //! A quant is at most 63, so that bytes meet bytes wherever the machine has a dot of bytes, and a zero point is a minimum like any other.
 
 use super::dot::{ByPairs, ByQuads, ByWords, Dot};
-use super::quant::{
-    place, quants, scale_and_min, super_scales, Quant, Q2K, Q3K, Q4K, Q5K, Q6K, QUADS,
-};
+use super::quant::{place, quants, scale_and_min, super_scales, Quant, Q2K, Q3K, Q4K, Q5K, Q6K};
 use super::{Shape, INTEGERS, SUPER};
 use crate::dtype::DType;
 use crate::linear::activations::{FOUR, META, PIECE};
 use crate::linear::kernels::{NibblesByBytes, NibblesByQuads, NibblesByWords};
-use crate::linear::quantized::{self, fold, Meta};
+use crate::linear::quantized::{fold, Meta};
+use crate::linear::tile::{self, Unpacked};
 use crate::linear::weight::BLOCK;
-use crate::linear::{singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF};
+use crate::linear::{
+    singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF, QUADS,
+};
 use crate::simd::{ByteDot, Vector, BYTE_DOT, LANES, V};
 
 /// Whether the build has kernels of bytes, and of words; tests have both.
@@ -112,7 +113,7 @@ unsafe fn tile_of(
         match (x.kind, x.dot) {
             (ActivationKind::I8, ByteDot::Unsigned | ByteDot::Signed) if BYTES => {
                 if nibbles {
-                    quantized::tile::<NibblesByQuads<true>, true>(
+                    tile::tile::<Unpacked<NibblesByQuads<true>, true>, _, true>(
                         from, x, token, tokens, row, output,
                     )
                 } else {
@@ -121,7 +122,7 @@ unsafe fn tile_of(
             }
             (ActivationKind::I8, _) if BYTES => {
                 if nibbles {
-                    quantized::tile::<NibblesByBytes<true>, true>(
+                    tile::tile::<Unpacked<NibblesByBytes<true>, true>, _, true>(
                         from, x, token, tokens, row, output,
                     )
                 } else {
@@ -130,7 +131,7 @@ unsafe fn tile_of(
             }
             _ if WORDS => {
                 if nibbles {
-                    quantized::tile::<NibblesByWords<true>, true>(
+                    tile::tile::<Unpacked<NibblesByWords<true>, true>, _, true>(
                         from, x, token, tokens, row, output,
                     )
                 } else {
@@ -283,7 +284,7 @@ unsafe fn store(quants: V, words: bool, to: *mut u8) {
     }
 }
 
-/// Up to four tokens by 16 rows, 8 at a time, in turns as in [`quantized::tile`]; a block has one scale or two.
+/// Up to four tokens by 16 rows, 8 at a time, in turns as in [`tile::tile`]; a block has one scale or two.
 #[inline(never)]
 unsafe fn tile<D: Dot>(
     tile: *const u8,
@@ -338,13 +339,7 @@ unsafe fn tile<D: Dot>(
                 }
                 a = meta.add(PIECE * META * FOUR);
             }
-            for r in 0..2 {
-                let turns = sums.map(|sums| sums[r]);
-                for t in 0..tokens {
-                    let first = row + half * HALF + r * LANES;
-                    output.write(token + t, first, V::of_turns(turns, t));
-                }
-            }
+            output.write_half(token, tokens, row + half * HALF, sums);
         }
     }
 }

@@ -2,11 +2,8 @@
 
 use super::Shape;
 use crate::dtype::DType;
-use crate::linear::GROUP;
-use crate::simd::{Vector, WidenF16, LANES, V};
-
-/// Vectors of four rows that make a group.
-pub const QUADS: usize = GROUP / LANES;
+use crate::linear::{GROUP, QUADS};
+use crate::simd::{Vector, WidenF16, V};
 
 const fn shape(dtype: DType) -> Shape {
     match Shape::of(dtype) {
