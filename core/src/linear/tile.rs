@@ -16,7 +16,7 @@ pub(super) fn tile_block_bytes(kind: ActivationKind, min: bool) -> usize {
 
 /// Where a tile finds its weights.
 pub(super) trait Weights<K> {
-    /// Parts that the columns of a block are taken in, a loop each.
+    /// Parts that the columns of a block are taken in, a loop each: one loop that unpacks several needs more registers than there are.
     const PARTS: usize;
     /// Bytes from a block to the next.
     const BLOCK_BYTES: usize;
