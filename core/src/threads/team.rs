@@ -17,8 +17,9 @@ use std::sync::{Mutex, PoisonError};
 /// The most threads of a team.
 pub const MAX_THREADS: usize = 64;
 
-/// The most parts of a stage for each thread: several, so that a thread which comes late or is put aside leaves less to wait for.
-const PARTS_PER_THREAD: usize = 4;
+/// The most parts of a stage for each thread: more than one, so that a thread which comes late or is put aside leaves less to wait for, but
+/// few, because every part begins a stream of memory anew.
+const PARTS_PER_THREAD: usize = 2;
 
 /// What holders of a ticket work on.
 struct Stage {
@@ -197,7 +198,8 @@ impl Team {
         let stage = unsafe { &*self.stage.get() };
         if let Some((region, units)) = stage.shared {
             if !self.has_failed.load(Ordering::Relaxed) {
-                let range = units * part / stage.parts..units * (part + 1) / stage.parts;
+                let place = self.place(part, stage.parts);
+                let range = units * place / stage.parts..units * (place + 1) / stage.parts;
                 // SAFETY: the executor stays while there is a ticket; the parts of a stage do not overlap.
                 let result =
                     unsafe { (*stage.executor).run_region(region, &stage.step, range, member) };
@@ -208,6 +210,15 @@ impl Team {
         if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: all tickets are done.
             unsafe { self.go_on(member) };
+        }
+    }
+
+    /// Which part of the units a ticket stands for. Threads that take turns get parts that follow each other, and so read on where they were.
+    fn place(&self, part: usize, parts: usize) -> usize {
+        if parts.is_multiple_of(self.threads) {
+            part % self.threads * (parts / self.threads) + part / self.threads
+        } else {
+            part
         }
     }
 
