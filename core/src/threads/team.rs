@@ -297,6 +297,22 @@ mod tests {
     use crate::executor::tests::{bindings, example, write_record, Memory};
 
     #[test]
+    fn tickets_stand_for_every_part_once_and_a_thread_reads_on() {
+        for threads in 1..6 {
+            let team = Team::new(threads, 0);
+            for parts in (1..threads).chain([threads, threads * PARTS_PER_THREAD]) {
+                let places: Vec<usize> = (0..parts).map(|part| team.place(part, parts)).collect();
+                let mut sorted = places.clone();
+                sorted.sort_unstable();
+                assert_eq!(sorted, Vec::from_iter(0..parts));
+                for (part, place) in places.iter().enumerate().skip(threads) {
+                    assert_eq!(*place, places[part - threads] + 1);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_stage_that_ends_before_it_was_announced_keeps_its_number() {
         let team = Team::new(2, 0);
         let mut memory = Memory::default();
