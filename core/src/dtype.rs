@@ -21,6 +21,8 @@ pub enum DType {
     Q4_K = 17,
     Q5_K = 18,
     Q6_K = 19,
+    /// Only for KV caches: an F32 scale and 64 i16.
+    Q16 = 33,
 }
 
 impl DType {
@@ -28,7 +30,8 @@ impl DType {
     pub fn from_code(code: u32) -> Option<DType> {
         use DType::*;
         [
-            F32, F16, BF16, I8, U8, I32, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K,
+            F32, F16, BF16, I8, U8, I32, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K,
+            Q6_K, Q16,
         ]
         .into_iter()
         .find(|dtype| *dtype as u32 == code)
@@ -50,6 +53,7 @@ impl DType {
             DType::Q4_K => (256, 144),
             DType::Q5_K => (256, 176),
             DType::Q6_K => (256, 210),
+            DType::Q16 => (64, 132),
         }
     }
 

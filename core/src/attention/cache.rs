@@ -6,7 +6,7 @@ use crate::simd::{f32_to_f16, narrow_f16, Vector, LANES, V};
 use std::ops::Range;
 
 /// Writes the keys and values of `rows` to their slots of the cache: slot `page * page_size + place`, none where negative.
-/// `k` and `v` are `[rows, kv_heads * head_dim]`; an F16 cache takes them rounded to nearest even, a Q8 cache as [`super::q8`] says.
+/// `k` and `v` are `[rows, kv_heads * head_dim]`; an F16 cache takes them rounded to nearest even, one of integers as [`super::quants`] says.
 /// # Safety
 /// Every pointer must be valid for that.
 pub unsafe fn write_kv(
@@ -35,7 +35,7 @@ pub unsafe fn write_kv(
                 let to = (page * shape.kv_heads + head) * head_bytes;
                 let (k, v) = (k.add(from), v.add(from));
                 let (k_to, v_to) = (k_cache.add(to), v_cache.add(to));
-                if let Some(page) = shape.q8() {
+                if let Some(page) = shape.quants() {
                     page.set(k_to, Part::Keys, place, k, dim);
                     page.set(v_to, Part::Values, place, v, dim);
                     continue;

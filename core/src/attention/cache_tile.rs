@@ -1,7 +1,7 @@
 //! A tile of the cache as its kernels take it, whatever the cache is of.
 
 use super::tile::{self, FOUR};
-use super::{half, q8_tile, AttentionShape, TILE_KEYS};
+use super::{half, quants, AttentionShape, TILE_KEYS};
 use crate::dtype::DType;
 use crate::simd::V;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use std::ops::Range;
 pub(super) struct Shared {
     /// Scores of four queries, then their weights, as [`tile::scores`] has them
     pub(super) scores: *mut f32,
-    /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache; for a Q8 cache its scales and four queries' weights in i16
+    /// `[head_dim, TILE_KEYS]` and `[TILE_KEYS, head_dim]`, for an F16 cache; for a cache of integers the scales of Q8 and four queries' weights in i16
     wide: [*mut f32; 2],
 }
 
@@ -47,7 +47,7 @@ pub(super) enum Tile {
         stride: usize,
         values: half::Part,
     },
-    Q8(q8_tile::Tile),
+    Quants(quants::Tile),
 }
 
 impl Tile {
@@ -61,15 +61,23 @@ impl Tile {
         next: [*const u8; 2],
         tokens: Range<usize>,
         as_half: bool,
+        few: bool,
         shared: Shared,
     ) -> Tile {
         let (stride, dim, place) = (shape.page_size, shape.head_dim, tokens.start);
         let [keys, values] = part;
         // SAFETY: the caller's.
         unsafe {
-            if let Some(page) = shape.q8() {
+            if let Some(page) = shape.quants() {
                 let scales = shared.wide[0];
-                return Tile::Q8(page.tile(keys, values, place, tokens.len(), scales));
+                return Tile::Quants(page.tile(
+                    keys,
+                    values,
+                    place,
+                    tokens.len(),
+                    few.then_some(next),
+                    scales,
+                ));
             }
             let bytes = shape.kv_bytes();
             let (keys, values) = (keys.add(place * bytes), values.add(place * dim * bytes));
@@ -106,7 +114,7 @@ impl Tile {
 
     /// Scores of up to four queries for the first `keys` keys; `factors` are those of queries in integers.
     /// # Safety
-    /// As [`tile::scores`], [`half::scores`] and [`q8_tile::scores`].
+    /// As [`tile::scores`], [`half::scores`] and [`quants::scores`].
     pub(super) unsafe fn scores(
         &self,
         q: *const f32,
@@ -125,8 +133,8 @@ impl Tile {
                 Tile::Half { keys, stride, .. } => {
                     half::scores(q, queries, keys, stride, count, dim, scores)
                 }
-                Tile::Q8(ref tile) => {
-                    q8_tile::scores(q, V::load_f32(factors), queries, tile, count, dim, scores)
+                Tile::Quants(ref tile) => {
+                    quants::scores(q, V::load_f32(factors), queries, tile, count, dim, scores)
                 }
             }
         }
@@ -134,7 +142,7 @@ impl Tile {
 
     /// Adds the values, by the weights that stand in place of the scores, to sums that decay.
     /// # Safety
-    /// As [`tile::sums`], [`half::sums`] and [`q8_tile::sums`].
+    /// As [`tile::sums`], [`half::sums`] and [`quants::sums`].
     pub(super) unsafe fn sums(
         &self,
         shared: Shared,
@@ -157,9 +165,9 @@ impl Tile {
                     }
                     half::sums(weights, queries, decay, values, seen, dim, sums)
                 }
-                Tile::Q8(ref tile) => {
+                Tile::Quants(ref tile) => {
                     let narrow = shared.wide[1].cast();
-                    q8_tile::sums(weights, queries, decay, tile, seen, dim, narrow, sums)
+                    quants::sums(weights, queries, decay, tile, seen, dim, narrow, sums)
                 }
             }
         }

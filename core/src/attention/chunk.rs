@@ -2,7 +2,7 @@
 
 use super::bias::ByDistance;
 use super::cache_tile::{Shared, Tile};
-use super::q8_tile;
+use super::quants;
 use super::tile::{self, FOUR};
 use super::totals::Totals;
 use super::weigh::{weigh_few, weigh_four, Query, State};
@@ -21,7 +21,7 @@ pub(super) struct Chunk<'a> {
     kv_head: usize,
     /// `[group]` lines of the relative bias
     bias_lines: *mut f32,
-    /// `[queries / 4, head_dim, 4]`, scaled; for a Q8 cache as [`q8_tile::narrow_queries`] has them
+    /// `[queries / 4, head_dim, 4]`, scaled; for a cache of integers as [`quants::narrow_queries`] has them
     q: *mut f32,
     /// The values' sums, for weights relative to `greatest`, as [`tile::sums`] has them for each four queries
     sums: *mut f32,
@@ -134,9 +134,9 @@ impl<'a> Chunk<'a> {
             if self.half {
                 half::enlarge(self.q, padded * dim);
             }
-            if self.shape().q8().is_some() {
+            if let Some(page) = self.shape().quants() {
                 for first in (0..padded).step_by(FOUR) {
-                    q8_tile::narrow_queries(self.q.add(first * dim), dim)
+                    quants::narrow_queries(self.q.add(first * dim), page, dim)
                         .store_f32(self.factors.add(first));
                 }
             }
@@ -156,7 +156,7 @@ impl<'a> Chunk<'a> {
 
     /// Whether so many queries of a tile are taken in turns.
     fn in_turns(&self, queries: usize) -> bool {
-        !self.half && self.shape().q8().is_none() && tile::in_turns(queries)
+        !self.half && tile::in_turns(queries)
     }
 
     /// Begins a span.
@@ -232,6 +232,7 @@ impl<'a> Chunk<'a> {
                     next,
                     place..place + seen.end,
                     self.half,
+                    self.queries() <= FEW,
                     self.shared,
                 );
                 self.take(&tile, start, seen);

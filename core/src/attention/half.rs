@@ -6,6 +6,7 @@
 // Loops over registers count, as the formulas do.
 #![allow(clippy::needless_range_loop)]
 
+use super::ahead::Ahead;
 use super::tile::FOUR;
 use super::TILE_KEYS;
 use crate::simd::{Vector, WidenF16, LANES, V};
@@ -13,6 +14,9 @@ use std::ops::Range;
 
 /// Vectors of keys or dimensions that are taken together: a load of F16, those in even places and those in odd ones.
 const PAIR: usize = 2;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// What the lengths of pages and heads must be multiples of.
 pub(super) const STEP: usize = PAIR * LANES;
@@ -53,14 +57,14 @@ unsafe fn scores_of<const Q: usize>(
     scores: *mut f32,
 ) {
     let widen = WidenF16::new();
-    let mut ahead = Ahead::new(keys.ahead);
+    let mut ahead = Ahead::new([keys.ahead]);
     for first in (0..count).step_by(STEP) {
         let mut dots = [[V::zero(); PAIR]; Q];
         // SAFETY: the caller's.
         unsafe {
             let (mut q, mut keys) = (q, keys.at.add(first));
             for _ in 0..dim / LANES {
-                ahead.line();
+                ahead.read(LINE);
                 for _ in 0..LANES {
                     let key = load(keys, &widen);
                     let queries = V::load_f32(q).lanes();
@@ -113,7 +117,7 @@ unsafe fn sums_of<const Q: usize>(
     sums: *mut f32,
 ) {
     let widen = WidenF16::new();
-    let mut ahead = Ahead::new(values.ahead);
+    let mut ahead = Ahead::new([values.ahead]);
     let decay = decay.lanes();
     for d in (0..dim).step_by(STEP) {
         // SAFETY: the caller's.
@@ -126,7 +130,7 @@ unsafe fn sums_of<const Q: usize>(
             let mut key = seen.start;
             let mut values = values.at.add(seen.start * dim + d);
             while key + LANES <= seen.end {
-                ahead.line();
+                ahead.read(LINE);
                 let weights: [[f32; LANES]; Q] =
                     std::array::from_fn(|t| V::load_f32(weights.add(t * TILE_KEYS + key)).lanes());
                 for i in 0..LANES {
@@ -160,37 +164,6 @@ unsafe fn sums_of<const Q: usize>(
 pub(super) struct Part {
     pub(super) at: *const u16,
     pub(super) ahead: *const u8,
-}
-
-/// What comes next, of which a line is read now and then: at such a pace the hardware fetches a stream in time, while the products by
-/// themselves ask for all lines of a tile at once and wait for them.
-struct Ahead {
-    at: *const u8,
-    seen: u8,
-}
-
-impl Ahead {
-    /// Bytes of a cache line.
-    const LINE: usize = 64;
-
-    fn new(at: *const u8) -> Ahead {
-        Ahead { at, seen: 0 }
-    }
-
-    /// Reads a byte of the next line.
-    #[inline(always)]
-    unsafe fn line(&mut self) {
-        // SAFETY: the caller's.
-        self.seen |= unsafe { self.at.read() };
-        self.at = self.at.wrapping_add(Ahead::LINE);
-    }
-}
-
-impl Drop for Ahead {
-    #[inline(always)]
-    fn drop(&mut self) {
-        std::hint::black_box(self.seen);
-    }
 }
 
 /// [`STEP`] numbers of the cache, times 2^-112: those in even places, those in odd ones.

@@ -1,15 +1,15 @@
 //! Attention over a paged KV cache, in tiles of keys with a running softmax.
 //!
 //! Tiles begin at fixed keys, a row's sums run over the tiles of a span in order, and spans, which begin at fixed keys too, are added
-//! in order: a row has the same bits whatever rows share its call and whoever computes which spans. Within a page the values are `[kv_heads, page_size, head_dim]`, the keys `[kv_heads, head_dim, page_size]`; for Q8 see [`q8`].
+//! in order: a row has the same bits whatever rows share its call and whoever computes which spans. Within a page the values are `[kv_heads, page_size, head_dim]`, the keys `[kv_heads, head_dim, page_size]`; for integers see [`quants`].
 
+mod ahead;
 mod bias;
 mod cache;
 mod cache_tile;
 mod chunk;
 mod half;
-mod q8;
-mod q8_tile;
+mod quants;
 mod rotate;
 mod spans;
 #[cfg(test)]
@@ -20,7 +20,7 @@ mod weigh;
 
 pub use bias::{ByDistance, RelativeBias};
 pub use cache::write_kv;
-pub use q8::{Part, Q8Page};
+pub use quants::{Part, QuantPage};
 pub use rotate::{rotate_keys, Rotation};
 
 use crate::dtype::DType;
@@ -56,7 +56,7 @@ pub struct AttentionShape {
     pub page_size: usize,
     /// Entries of a sequence in the page table.
     pub max_pages: usize,
-    /// F32, F16 or Q8_0.
+    /// F32, F16, Q16 or Q8_0.
     pub kv_dtype: DType,
 }
 
@@ -87,14 +87,14 @@ impl AttentionShape {
         self.kv_dtype.block().1
     }
 
-    /// The layout of a Q8 cache, for one that is.
-    pub fn q8(&self) -> Option<Q8Page> {
-        (self.kv_dtype == DType::Q8_0).then(|| Q8Page::new(self.head_dim, self.page_size))
+    /// The layout of a cache of integers, for one that is.
+    pub fn quants(&self) -> Option<QuantPage> {
+        QuantPage::new(self.kv_dtype, self.head_dim, self.page_size)
     }
 
     /// Bytes of the keys, or values, of a page for one KV head.
     pub fn head_bytes(&self) -> usize {
-        match self.q8() {
+        match self.quants() {
             Some(page) => page.bytes(),
             None => self.page_size * self.head_dim * self.kv_bytes(),
         }
@@ -226,7 +226,7 @@ impl Attention {
         );
         debug_assert!(matches!(
             shape.kv_dtype,
-            DType::F32 | DType::F16 | DType::Q8_0
+            DType::F32 | DType::F16 | DType::Q16 | DType::Q8_0
         ));
         let mut row = rows.start;
         while row < rows.end {

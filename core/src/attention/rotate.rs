@@ -1,6 +1,6 @@
 //! Turning keys that are in the cache: what moves tokens to other positions.
 
-use super::{AttentionShape, Part, Q8Page};
+use super::{AttentionShape, Part, QuantPage};
 use crate::dtype::DType;
 use crate::simd::{narrow_f16, Vector, WidenF16, LANES, V};
 
@@ -35,7 +35,7 @@ pub unsafe fn rotate_keys(
     rotation: Rotation,
     scratch: *mut f32,
 ) {
-    if let Some(page) = shape.q8() {
+    if let Some(page) = shape.quants() {
         // SAFETY: the caller's.
         return unsafe { turn_quants(keys, table, page, shape, rotation, scratch) };
     }
@@ -93,7 +93,7 @@ unsafe fn turn_halves(first: *mut u16, second: *mut u16, cos: f32, sin: f32, cou
 unsafe fn turn_quants(
     keys: *mut u8,
     table: *const f32,
-    page: Q8Page,
+    page: QuantPage,
     shape: &AttentionShape,
     rotation: Rotation,
     scratch: *mut f32,

@@ -18,10 +18,14 @@ const SHAPE: AttentionShape = AttentionShape {
     kv_dtype: DType::F32,
 };
 
-/// Numbers are below 1. Queries that meet a Q8 cache are rounded by 2^-16 at most: that moves a score of 64 products, times 0.5, by
-/// 2e-5 in the mean, and five times that is allowed.
+/// Numbers are below 1. Queries that meet integers are rounded: by 2^-16 of the greatest for a Q8 cache, by 2^-18 of their sum for
+/// Q16. That moves a score of 64 products, times 0.5, by 2e-5 or 1.6e-4 in the mean, and five times that is allowed.
 fn close(got: &[f32], truth: &[f32], kv_dtype: DType, what: &str) {
-    let most = if kv_dtype == DType::Q8_0 { 1e-4 } else { 2e-6 };
+    let most = match kv_dtype {
+        DType::Q8_0 => 1e-4,
+        DType::Q16 => 8e-4,
+        _ => 2e-6,
+    };
     for (i, (g, t)) in got.iter().zip(truth).enumerate() {
         assert!((g - t).abs() < most, "{what}: element {i} is {g}, not {t}");
     }
@@ -32,6 +36,9 @@ const Q8: AttentionShape = AttentionShape {
     page_size: 32,
     ..SHAPE
 };
+
+/// All kinds of cache.
+const CACHES: [DType; 4] = [DType::F32, DType::F16, DType::Q16, DType::Q8_0];
 
 fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
@@ -119,7 +126,16 @@ fn agrees_with_f64_in_every_shape() {
         },
         AttentionShape { softcap: 2.5, ..Q8 },
     ];
-    for shape in shapes {
+    let wide = |shape: AttentionShape| {
+        (shape.kv_dtype == DType::Q8_0).then_some(AttentionShape {
+            kv_dtype: DType::Q16,
+            ..shape
+        })
+    };
+    for shape in shapes
+        .into_iter()
+        .chain(shapes.into_iter().filter_map(wide))
+    {
         let case = Case::new(shape, 100);
         let width = shape.heads * shape.head_dim;
         // A prefill of sequence 1, a decode of each, an empty row.
@@ -146,8 +162,11 @@ fn agrees_with_f64_in_every_shape() {
 fn a_row_has_the_same_bits_whatever_the_chunk_and_the_split() {
     // Groups of 1 to 8 heads.
     let groups = [(0, 2), (0, 4), (0, 6), (30, 6), (0, 8), (0, 14), (0, 16)];
-    let caches = [DType::F16, DType::Q8_0];
-    for ((window, heads), kv_dtype) in groups.into_iter().flat_map(|g| caches.map(|c| (g, c))) {
+    let caches = &CACHES[1..];
+    for ((window, heads), kv_dtype) in groups
+        .into_iter()
+        .flat_map(|g| caches.iter().map(move |c| (g, *c)))
+    {
         let shape = AttentionShape {
             window,
             heads,
@@ -190,7 +209,7 @@ fn spans_give_the_bits_of_the_whole_however_they_are_shared() {
         (40, 6, 48),
         (0, 6, 512),
     ] {
-        for kv_dtype in [DType::F32, DType::F16, DType::Q8_0] {
+        for kv_dtype in CACHES {
             let shape = AttentionShape {
                 window,
                 heads,
@@ -223,7 +242,7 @@ fn spans_give_the_bits_of_the_whole_however_they_are_shared() {
 
 #[test]
 fn great_scores_do_not_overflow() {
-    for kv_dtype in [DType::F32, DType::F16, DType::Q8_0] {
+    for kv_dtype in CACHES {
         let shape = AttentionShape {
             scale: 1e5,
             kv_dtype,
@@ -237,8 +256,13 @@ fn great_scores_do_not_overflow() {
 }
 
 #[test]
-fn a_q8_page_is_the_same_bits_whatever_is_written_with_it() {
-    let shape = Q8;
+fn a_page_of_integers_is_the_same_bits_whatever_is_written_with_it() {
+    for kv_dtype in [DType::Q8_0, DType::Q16] {
+        page_is_the_same_bits(AttentionShape { kv_dtype, ..Q8 });
+    }
+}
+
+fn page_is_the_same_bits(shape: AttentionShape) {
     let width = shape.kv_heads * shape.head_dim;
     let (keys, values) = (noise(1, 32 * width), noise(2, 32 * width));
     let page = |order: &[usize], at_once: usize| {
@@ -268,24 +292,52 @@ fn a_q8_page_is_the_same_bits_whatever_is_written_with_it() {
     assert!(page(&all, 1) == whole && page(&all, 5) == whole && page(&backwards, 3) == whole);
 }
 
+/// What a page of a dtype makes of numbers.
+fn through_a_page(dtype: DType, part: Part, x: &[f32]) -> Vec<f32> {
+    let page = QuantPage::new(dtype, x.len(), 8).unwrap();
+    let bytes = Block::new(page.bytes(), true).unwrap();
+    // SAFETY: the page has eight tokens of these channels.
+    unsafe {
+        page.set(bytes.ptr(), part, 5, x.as_ptr(), x.len());
+        (0..x.len())
+            .map(|i| page.get(bytes.ptr(), part, 5, i))
+            .collect()
+    }
+}
+
 #[test]
-fn numbers_of_a_q8_page_are_those_of_gguf() {
-    // Halves, which go away from zero; a block of zeros; a last block of four channels.
+fn numbers_of_a_page_are_those_of_the_format() {
+    // Halves, which go away from zero in GGUF's; a block of zeros; a last block of four channels.
     let mut x: Vec<f32> = (0..68).map(|i| (i % 32) as f32 / 2.0 - 7.5).collect();
     x[31] = 127.0;
     x[32..64].fill(0.0);
-    let page = Q8Page::new(x.len(), 8);
-    let bytes = Block::new(page.bytes(), true).unwrap();
+    let mut wide = noise(3, 132);
+    wide[64..128].fill(0.0);
     for part in [Part::Keys, Part::Values] {
-        // SAFETY: the page has eight tokens of these channels.
-        let got: Vec<f32> = unsafe {
-            page.set(bytes.ptr(), part, 5, x.as_ptr(), x.len());
-            (0..x.len())
-                .map(|i| page.get(bytes.ptr(), part, 5, i))
-                .collect()
-        };
+        let got = through_a_page(DType::Q8_0, part, &x);
         assert_eq!(got, rounded(&x, DType::Q8_0));
         assert_eq!((got[0], got[1], got[14]), (-8.0, -7.0, -1.0));
+        let got = through_a_page(DType::Q16, part, &wide);
+        assert_eq!(got[..64], rounded(&wide[..64], DType::Q16));
+        assert_eq!(got[64..128], [0.0; 64]);
+        assert_eq!(got[128..], rounded(&wide[128..], DType::Q16));
+        let greatest = wide[..64]
+            .iter()
+            .fold(0.0, |most: f32, x| most.max(x.abs()));
+        for (got, x) in got.iter().zip(&wide[..64]) {
+            assert!((got - x).abs() <= 0.5001 * greatest / 16383.0);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_visible() {
+    for strange in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut x = noise(3, 64);
+        x[17] = strange;
+        assert!(through_a_page(DType::Q16, Part::Keys, &x)
+            .iter()
+            .all(|x| !x.is_finite()));
     }
 }
 

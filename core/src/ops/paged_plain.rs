@@ -154,11 +154,11 @@ impl PlainAttention {
         // SAFETY: the caller's.
         unsafe {
             let keys = self.key_cache.add(page);
-            let Some(q8) = self.shape.q8() else {
+            let Some(quants) = self.shape.quants() else {
                 return self.line(keys, d * self.shape.page_size + first, count, wide);
             };
             for i in 0..count {
-                let key = q8.get(keys, Part::Keys, first + i, d);
+                let key = quants.get(keys, Part::Keys, first + i, d);
                 wide.add(i).write(key);
             }
         }
@@ -177,11 +177,11 @@ impl PlainAttention {
         // SAFETY: the caller's.
         unsafe {
             let values = self.value_cache.add(page);
-            let Some(q8) = self.shape.q8() else {
+            let Some(quants) = self.shape.quants() else {
                 return self.line(values, place * self.shape.head_dim + first, count, wide);
             };
             for i in 0..count {
-                let value = q8.get(values, Part::Values, place, first + i);
+                let value = quants.get(values, Part::Values, place, first + i);
                 wide.add(i).write(value);
             }
         }

@@ -27,8 +27,11 @@ pub(super) fn caches(operands: &Operands, keys: &Tensor, values: &Tensor) -> Res
         "the caches of keys and values must have one dtype and shape",
     )?;
     operands.check(
-        matches!(keys.dtype, DType::F32 | DType::F16 | DType::Q8_0),
-        "a cache must be F32, F16 or Q8_0",
+        matches!(
+            keys.dtype,
+            DType::F32 | DType::F16 | DType::Q16 | DType::Q8_0
+        ),
+        "a cache must be F32, F16, Q16 or Q8_0",
     )?;
     operands.check(
         head_dim % keys.dtype.block().0 == 0,

@@ -20,8 +20,18 @@ pub fn rounded(x: &[f32], kv_dtype: DType) -> Vec<f32> {
     match kv_dtype {
         DType::F32 => x.to_vec(),
         DType::F16 => x.iter().map(|x| f16_to_f32(f32_to_f16(*x))).collect(),
+        DType::Q16 => x.chunks(64).flat_map(rounded_wide_block).collect(),
         _ => x.chunks(32).flat_map(rounded_block).collect(),
     }
+}
+
+/// Q16 in its own words.
+fn rounded_wide_block(x: &[f32]) -> Vec<f32> {
+    let greatest = x.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+    let (scale, inverse) = (greatest / 16383.0, 16383.0 / greatest);
+    x.iter()
+        .map(|x| (x * inverse).round_ties_even() * scale)
+        .collect()
 }
 
 /// GGUF's Q8_0 in its own words.
@@ -62,11 +72,16 @@ impl Case {
             Block::new(bytes, false).unwrap(),
             Block::new(bytes, false).unwrap(),
         );
-        // What was never written is NaN and must not be felt.
+        // What was never written is NaN, or as great as can be, and must not be felt.
+        let never = if shape.kv_dtype == DType::Q16 {
+            0x7f
+        } else {
+            0xff
+        };
         // SAFETY: the blocks have that many bytes.
         unsafe {
-            k.ptr().write_bytes(0xff, bytes);
-            v.ptr().write_bytes(0xff, bytes);
+            k.ptr().write_bytes(never, bytes);
+            v.ptr().write_bytes(never, bytes);
         }
         let mut case = Case {
             shape,
