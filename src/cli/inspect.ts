@@ -122,12 +122,12 @@ async function need(
     const { architecture, config } = description;
     context = config.contextLength;
     const located = locateWeights(file, architecture.weights(config));
-    const { contextLength, cacheDType } = chooseCache(description, located, {
+    const { backend: chosen } = await selectBackend(options.backend);
+    using backend = chosen;
+    const { contextLength, cacheDType } = chooseCache(backend, description, located, {
       kv: options.kv,
       contextLength: options.context,
     });
-    const { backend: chosen } = await selectBackend(options.backend);
-    using backend = chosen;
     const weights = located.reduce((sum, { spec }) => sum + backend.weightBytes(spec), 0);
     const kv = cacheBytes(config, contextLength, cacheDType) +
       crossCacheBytes(config, contextLength, cacheDType);

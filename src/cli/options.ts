@@ -33,7 +33,7 @@ export interface ModelOptions extends CommonOptions {
   /** Context in tokens. */
   context?: number;
   /** Element type of the KV cache. */
-  kv?: "auto" | "f32" | "f16" | "q8";
+  kv?: "auto" | "f32" | "f16" | "q16" | "q8";
   /** Show where the time goes. */
   profile?: boolean;
   /** File for the trace of every op. */
@@ -73,10 +73,11 @@ export function modelOptions(): Option[] {
     )
       .argParser(whole(1, 1024)),
     new Option("--context <n>", "context in tokens; default: the model's own").argParser(whole(1)),
-    new Option("--kv <type>", "KV cache; auto: f32 for f32 weights, else f16").choices([
+    new Option("--kv <type>", "KV cache; auto: f32 for f32 weights, else q16 where it fits, or f16").choices([
       "auto",
       "f32",
       "f16",
+      "q16",
       "q8",
     ]),
   ];

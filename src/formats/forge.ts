@@ -5,7 +5,7 @@
  * @module
  */
 import { InvalidFileError, UnknownDTypeError } from "../errors.ts";
-import { type DType, DTYPE_NAMES, DTYPES } from "../tensor/dtype.ts";
+import { type DType, DTYPES, WEIGHT_DTYPES } from "../tensor/dtype.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { crc32 } from "./crc32.ts";
 import {
@@ -222,7 +222,7 @@ function readTensor(cursor: Cursor, data: Section, source: ByteSource): TensorIn
 }
 
 function dtypeOf(code: number, tensor: string, file: string): DType {
-  const dtype = DTYPE_NAMES.find((name) => DTYPES[name].code === code);
+  const dtype = WEIGHT_DTYPES.find((name) => DTYPES[name].code === code);
   if (dtype) return dtype;
   throw new UnknownDTypeError(code, `${file}, tensor ${JSON.stringify(tensor)},`);
 }

@@ -76,9 +76,11 @@ Deno.test("forge: metadata pairs come back with their types", async () => {
 Deno.test("forge: dtype codes are those of the dtype table, and others are refused", async () => {
   assertEquals(["f32", "f16", "bf16", "i8", "u8"].map((name) => DTYPES[name as "f32"].code), [0, 1, 2, 3, 4]);
   const bytes = await forge();
-  new DataView(bytes.buffer).setUint32(firstDType(bytes), 999, true);
-  const error = await assertRejects(() => openModelFile(sealed(bytes, "tensors")), UnknownDTypeError);
-  assertEquals(error.dtype, 999);
+  for (const code of [999, DTYPES.q16.code]) {
+    new DataView(bytes.buffer).setUint32(firstDType(bytes), code, true);
+    const error = await assertRejects(() => openModelFile(sealed(bytes, "tensors")), UnknownDTypeError);
+    assertEquals(error.dtype, code);
+  }
 });
 
 Deno.test("forge: a changed byte is found, before the tensors at once and in them by verify", async () => {

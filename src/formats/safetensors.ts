@@ -5,7 +5,7 @@
  */
 
 import { InvalidFileError, UnknownDTypeError } from "../errors.ts";
-import { type DType, DTYPES, isQuantized } from "../tensor/dtype.ts";
+import { type DType, DTYPES, isQuantized, WEIGHT_DTYPES } from "../tensor/dtype.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { decodeText, duplicateKey, isObject, type JsonObject, parseJsonObject } from "./json.ts";
 import { checkLayout, elementCount } from "./layout.ts";
@@ -145,7 +145,8 @@ function readQuantized(metadata: Record<string, string>, file: string): Map<stri
   if (text === undefined) return new Map();
   return new Map(
     Object.entries(parseJsonObject(text, { file, tensor: QUANTIZED_KEY })).map(([name, dtype]) => {
-      if (typeof dtype === "string" && Object.hasOwn(DTYPES, dtype)) return [name, dtype as DType];
+      const known = WEIGHT_DTYPES.find((weight) => weight === dtype);
+      if (known) return [name, known];
       throw new UnknownDTypeError(String(dtype), `${file}, tensor ${JSON.stringify(name)},`);
     }),
   );

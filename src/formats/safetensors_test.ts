@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { InvalidFileError, LLMForgeError, UnknownDTypeError } from "../errors.ts";
 import { assembleSafetensors, buildSafetensors } from "../../tests/support/build_safetensors.ts";
-import { readSafetensors, type SafetensorsContent } from "./safetensors.ts";
+import { QUANTIZED_KEY, readSafetensors, type SafetensorsContent } from "./safetensors.ts";
 import { openSource } from "./source.ts";
 
 const read = async (bytes: Uint8Array): Promise<SafetensorsContent> =>
@@ -63,6 +63,17 @@ Deno.test("names a dtype that cannot be read", async () => {
       UnknownDTypeError,
       '<bytes>, tensor "w",',
     );
+    assertEquals(error.dtype, dtype);
+  }
+});
+
+Deno.test("blocks of a dtype that no weight has are refused by name", async () => {
+  for (const dtype of ["q16", "q9"]) {
+    const bytes = buildSafetensors(
+      { w: { dtype: "U8", shape: [1, 132], data: new Uint8Array(132) } },
+      { [QUANTIZED_KEY]: JSON.stringify({ w: dtype }) },
+    );
+    const error = await assertRejects(() => read(bytes), UnknownDTypeError);
     assertEquals(error.dtype, dtype);
   }
 });

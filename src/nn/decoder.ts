@@ -12,7 +12,7 @@ import { inverseFrequencies, type RopeConfig, ropeScale } from "./rope.ts";
 export const PAGE_SIZE = 32;
 
 /** Element type of the KV cache. */
-export type CacheDType = "f32" | "f16" | "q8_0";
+export type CacheDType = "f32" | "f16" | "q16" | "q8_0";
 
 /** Shape of the keys or values of one layer: `[pages, kvHeads, PAGE_SIZE, headDim]`, heads in whole blocks of the type. */
 export function cacheShape(

@@ -401,8 +401,9 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
   },
   /**
    * Writes rows of keys and values to their slots in the paged cache. k, v: [T, kvHeads·headDim]; slots: i32 [T],
-   * page·pageSize + offset, a negative one writes nothing; caches: [pages, kvHeads, pageSize, headDim] of F32, F16 or
-   * Q8_0. In Q8_0 the last dimension is rounded up to whole blocks, and each head of a row is quantized by itself.
+   * page·pageSize + offset, a negative one writes nothing; caches: [pages, kvHeads, pageSize, headDim] of F32, F16,
+   * Q16 or Q8_0. In Q16 and Q8_0 the last dimension is rounded up to whole blocks, and each head of a row is quantized by
+   * itself.
    * Pages follow one another; how the elements stand inside a page is up to the backend. No outputs.
    */
   writeKv: {
@@ -495,7 +496,7 @@ export const OPS: Readonly<Record<OpName, OpRow>> = {
   /**
    * Turns the keys of whole pages, which moves their tokens to other positions. table: [T, 2·n], the cosines and sines
    * of each page's turn; pages: i32 [T], all different, a negative one turns nothing; keyCache: [pages, kvHeads,
-   * pageSize, headDim] of F32, F16 or Q8_0, to which `rope` came before with pairs of the same kind. No outputs.
+   * pageSize, headDim] of F32, F16, Q16 or Q8_0, to which `rope` came before with pairs of the same kind. No outputs.
    */
   ropeShift: {
     code: 65,

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { InvalidArgumentError, OutOfBoundsError, ShapeError } from "../errors.ts";
-import type { DType } from "../tensor/dtype.ts";
+import { DTypeError, InvalidArgumentError, OutOfBoundsError, ShapeError } from "../errors.ts";
+import { type DType, WEIGHT_DTYPES } from "../tensor/dtype.ts";
 import { resolveReshape } from "../tensor/shape.ts";
 import { type Activation, completeAttrs, type OpName, OPS, type Reduction } from "./ops.ts";
 import {
@@ -56,6 +56,9 @@ export class Recorder {
 
   /** A read-only weight, bound by name; asking again for a name gives the same value. */
   weight(name: string, dtype: DType, shape: readonly number[]): Ref {
+    if (!WEIGHT_DTYPES.includes(dtype)) {
+      throw new DTypeError(`weight ${name}: ${dtype} is for KV caches only; choose another dtype`);
+    }
     return this.#declare("weight", name, dtype, shape);
   }
   /** A buffer that is kept from step to step, bound by name. */

@@ -66,6 +66,7 @@ Deno.test("dtypes are checked", () => {
   const [ids, x] = [g.input("ids", "i32", [3]), g.input("x", "f32", [3])];
   assertThrows(() => g.add(ids, x), DTypeError);
   assertThrows(() => g.embed(x, g.weight("w", "f32", [5, 4])), DTypeError);
+  assertThrows(() => g.weight("v", "q16", [5, 64]), DTypeError, "KV caches only");
 });
 
 Deno.test("attributes are checked", () => {

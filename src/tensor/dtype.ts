@@ -14,7 +14,10 @@ interface DTypeInfo {
   readonly blockBytes: number;
 }
 
-/** The dtype table. Block layouts are those of GGUF (little endian), see `quant/`. */
+/**
+ * The dtype table. Block layouts are those of GGUF (little endian), but for that of Q16, which is for KV caches alone; see
+ * `quant/`.
+ */
 export const DTYPES = {
   f32: { code: 0, blockSize: 1, blockBytes: 4 },
   f16: { code: 1, blockSize: 1, blockBytes: 2 },
@@ -49,6 +52,7 @@ export const DTYPES = {
   tq2_0: { code: 30, blockSize: 256, blockBytes: 66 },
   mxfp4: { code: 31, blockSize: 32, blockBytes: 17 },
   nvfp4: { code: 32, blockSize: 64, blockBytes: 36 },
+  q16: { code: 33, blockSize: 64, blockBytes: 132 },
 } as const satisfies Record<string, DTypeInfo>;
 
 /** Name of an element type. */
@@ -56,6 +60,12 @@ export type DType = keyof typeof DTYPES;
 
 /** All dtype names, in order of their code. */
 export const DTYPE_NAMES: readonly DType[] = Object.keys(DTYPES) as DType[];
+
+/** Dtypes that only a KV cache may have: no file and no weight does. */
+const CACHE_ONLY: readonly DType[] = ["q16"];
+
+/** The dtypes that a weight, and so a tensor in a file, may have, in order of their code. */
+export const WEIGHT_DTYPES: readonly DType[] = DTYPE_NAMES.filter((dtype) => !CACHE_ONLY.includes(dtype));
 
 /** Whether the dtype stores elements in quantized blocks. */
 export function isQuantized(dtype: DType): boolean {

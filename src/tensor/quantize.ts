@@ -1,12 +1,13 @@
 /**
  * Weights between their stored dtype and F32 on the host: {@linkcode dequantize} gives bit for bit what ggml's reference
- * code gives, and so does {@linkcode quantize} but for the K kinds, whose scales are searched for.
+ * code gives, and so does {@linkcode quantize} but for the K kinds, whose scales are searched for. Q16, for caches, is not
+ * ggml's.
  *
  * @module
  */
 
 import { DTypeError, ShapeError } from "../errors.ts";
-import { byteLength, type DType, DTYPE_NAMES, DTYPES } from "./dtype.ts";
+import { byteLength, type DType, DTYPES, WEIGHT_DTYPES } from "./dtype.ts";
 import { FOUR_BIT_KINDS } from "./quant/four_bit.ts";
 import { IQ_KINDS } from "./quant/iq_quants.ts";
 import { K_LEVEL_KINDS, q2_k, q4_k, q5_k } from "./quant/k_quants.ts";
@@ -14,6 +15,7 @@ import { encodeQ6K, encodeWithMinima } from "./quant/k_search.ts";
 import { blocks, type Kind } from "./quant/kind.ts";
 import { levelBlock, type LevelKind } from "./quant/levels.ts";
 import { PLAIN_KINDS } from "./quant/plain.ts";
+import { q16 } from "./quant/q16.ts";
 import { nibbles, q8_0 } from "./quant/q_quants.ts";
 import { TERNARY_KINDS } from "./quant/ternary.ts";
 import { levelsToQ4, levelsToQ8, minimaToF16 } from "./quant/transcode.ts";
@@ -42,6 +44,7 @@ const KINDS: Record<DType, Kind> = {
   ...mapKinds(IQ_KINDS),
   ...mapKinds(K_LEVEL_KINDS),
   q6_k: blocks({ ...levelBlock(K_LEVEL_KINDS.q6_k), encode: encodeQ6K }),
+  q16: blocks(q16),
 };
 
 function mapKinds<Name extends string>(kinds: Record<Name, LevelKind>): Record<Name, Kind> {
@@ -52,8 +55,8 @@ function mapKinds<Name extends string>(kinds: Record<Name, LevelKind>): Record<N
   >;
 }
 
-/** The dtypes that {@linkcode quantize} writes. */
-export const WRITABLE: readonly DType[] = DTYPE_NAMES.filter((dtype) => KINDS[dtype].encode);
+/** The dtypes of weights that {@linkcode quantize} writes. */
+export const WRITABLE: readonly DType[] = WEIGHT_DTYPES.filter((dtype) => KINDS[dtype].encode);
 
 /** Throws unless `count` elements are whole blocks. */
 function checkBlocks(dtype: DType, count: number): void {

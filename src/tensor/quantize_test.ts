@@ -115,6 +115,48 @@ Deno.test("zeros and one number alone are written as near as their F16 scale", (
   }
 });
 
+Deno.test("Q16 is off by at most half a step of its block", () => {
+  const values = fc.array(fc.float({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 64, maxLength: 64 });
+  fc.assert(
+    fc.property(values, (numbers) => {
+      const x = Float32Array.from(numbers);
+      const y = dequantize("q16", quantize("q16", x), new Float32Array(64));
+      const peak = Math.max(...x.map(Math.abs));
+      // 2^-22: quotient, product and inverse are rounded to F32. Below 2^-112 the scale has fewer bits than an F32.
+      const bound = peak / 16383 * 0.5 + peak * 2 ** -22 + 2 ** -112;
+      for (let i = 0; i < 64; i++) {
+        if (!(Math.abs(x[i] - y[i]) <= bound)) throw new Error(`${x[i]} became ${y[i]}`);
+      }
+    }),
+    { seed: 4, numRuns: 300 },
+  );
+});
+
+Deno.test("Q16 is a scale and quants, rounded half to even", () => {
+  const x = new Float32Array(64);
+  x.set([16383, 0.5, 1.5, -2.5, -3.5, 1e-9]);
+  const bytes = quantize("q16", x);
+  assertEquals(bytes.length, 132);
+  const view = new DataView(bytes.buffer);
+  assertEquals(view.getFloat32(0, true), 1);
+  assertEquals(
+    Array.from({ length: 7 }, (_, i) => view.getInt16(4 + 2 * i, true)),
+    [16383, 0, 2, -2, -4, 0, 0],
+  );
+});
+
+Deno.test("Q16 shows a number that is not finite, in its block alone, and has zeros for what is next to nothing", () => {
+  for (const odd of [NaN, Infinity, -Infinity]) {
+    const x = new Float32Array(128).fill(1);
+    x[70] = odd;
+    const y = dequantize("q16", quantize("q16", x), new Float32Array(128));
+    assert(y.subarray(0, 64).every((value) => value === 1) && y.subarray(64).every(Number.isNaN));
+  }
+  for (const tiny of [0, -0, 2 ** -149, 1e-36]) {
+    assertEquals(quantize("q16", new Float32Array(64).fill(tiny)), new Uint8Array(132));
+  }
+});
+
 Deno.test("infinities and NaN give bytes, not an exception", () => {
   const odd = new Float32Array(32).fill(1);
   odd.set([Infinity, -Infinity, NaN]);

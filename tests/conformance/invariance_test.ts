@@ -2,7 +2,7 @@
 import type { Backend } from "../../src/backends/backend.ts";
 import { type CacheDType, cacheShape } from "../../src/nn/decoder.ts";
 import { Recorder } from "../../src/program/recorder.ts";
-import { type DType, DTYPES } from "../../src/tensor/dtype.ts";
+import { type DType, DTYPES, wholeBlocks } from "../../src/tensor/dtype.ts";
 import { assert, assertEquals } from "@std/assert";
 import { testOnBackends } from "../support/backends.ts";
 import { integers, normal, packed, permutation } from "../support/random.ts";
@@ -105,7 +105,14 @@ async function layerBits(
 /** Keys that each row sees: around the places where kernels cut them into parts. */
 const LENGTHS = [1, 31, 32, 33, 255, 256, 257, 511, 512, 513, 700, 1025, 64, 40, 2, 1024];
 
-const CACHES: readonly CacheDType[] = ["f32", "f16", "q8_0"];
+const CACHES: readonly CacheDType[] = ["f32", "f16", "q16", "q8_0"];
+
+/** Whether a backend has caches of the type. */
+const hasCache = (backend: Backend, kv: CacheDType): boolean =>
+  backend.supports("writeKv", ["f32", "f32", "i32", kv, kv]);
+
+/** Width of a head of {@linkcode attentionBits}: whole blocks. */
+const attentionWidth = (kv: CacheDType): number => wholeBlocks(kv, 32);
 
 /** Attention of queries, the outputs of each step, over a long cache that the first step fills. */
 async function attentionBits(
@@ -114,7 +121,7 @@ async function attentionBits(
   biased: boolean,
   cut: readonly number[],
 ): Promise<Uint8Array> {
-  const [heads, kvHeads, headDim, pageSize, maxPages] = [6, 2, 32, 32, 33];
+  const [heads, kvHeads, headDim, pageSize, maxPages] = [6, 2, attentionWidth(kv), 32, 33];
   const [width, keyWidth, tokens] = [heads * headDim, kvHeads * headDim, maxPages * pageSize];
   const pageTable = permutation(maxPages, 4);
   const g = new Recorder("attention", { rows: tokens, outputs: LENGTHS.length });
@@ -182,20 +189,26 @@ await testOnBackends("bits of a row do not depend on the batch", async (backend,
     });
   }
   for (const [kv, biased] of CACHES.flatMap((kv) => [[kv, false], [kv, true]] as const)) {
+    if (!hasCache(backend, kv)) continue;
     if (biased && backend.name === "webgpu") continue; // It refuses a relative bias
     await t.step(`attention over a long ${kv} cache${biased ? ", relative bias" : ""}`, async () => {
       const expected = await attentionBits(backend, kv, biased, LENGTHS.map(() => 1));
       for (const cut of [[16], [5, 5, 6], [1, 2, 13]]) {
         const actual = await attentionBits(backend, kv, biased, cut);
-        assertSameBits(actual, expected, 6 * 32, `steps of ${cut}`);
+        assertSameBits(actual, expected, 6 * attentionWidth(kv), `steps of ${cut}`);
       }
     });
   }
-  const whole = [["f32", "f32"], ["bf16", "f16"], ["q8_0", "f16"], ["q4_0", "f32"], [
-    "q8_0",
-    "q8_0",
-  ]] as const;
+  const whole = [
+    ["f32", "f32"],
+    ["bf16", "f16"],
+    ["q8_0", "f16"],
+    ["q4_0", "f32"],
+    ["q4_1", "q16"],
+    ["q8_0", "q8_0"],
+  ] as const;
   for (const [dtype, kv] of whole) {
+    if (!hasCache(backend, kv)) continue;
     await t.step(`layers ${dtype}, ${kv} cache`, async () => {
       const expected = await layerBits(backend, dtype, kv, CUTS[0]);
       for (const cut of CUTS.slice(1)) {

@@ -30,7 +30,7 @@ const WRONG: readonly [args: string[], says: string][] = [
   [["x", "--logit-bias", "the"], "15+1"],
   [["x", "--dry-multiplier", "1", "--dry-sequence-breaker", ""], "not be empty"],
   [["x", "--backend", "cuda"], "auto, wasm"],
-  [["x", "--kv", "q4"], "auto, f32, f16, q8"],
+  [["x", "--kv", "q4"], "auto, f32, f16, q16, q8"],
   [["--prompt-ids", "1,,2"], "1,2,3"],
   [["x", "--prompt-ids", "1"], "not both"],
   [["--prompt-ids", "1", "--system", "x"], "--system"],
@@ -88,6 +88,7 @@ Deno.test("cli: help and version need no permission and name only what exists", 
   for (const name of LATER) assert(!new RegExp(`^  ${name}\\b`, "m").test(help.stdout), name);
   const run = await runCli(["run", "--help"]);
   assertStringIncludes(run.stdout, "--temperature");
+  assertStringIncludes(run.stdout, "q16");
   assertStringIncludes(run.stdout, "q8");
   assertMatch((await runCli(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
 });

@@ -7,7 +7,7 @@ import { BackendError, InvalidArgumentError, OutOfBoundsError } from "../../erro
 import type { OpName } from "../../program/ops.ts";
 import { plan } from "../../program/plan.ts";
 import type { Program } from "../../program/program.ts";
-import { type DType, DTYPE_NAMES } from "../../tensor/dtype.ts";
+import { type DType, WEIGHT_DTYPES } from "../../tensor/dtype.ts";
 import type {
   Backend,
   BackendName,
@@ -30,18 +30,15 @@ import { upload, type Uploader, weightBytes } from "./upload.ts";
 
 /** Dtypes of what is not a weight or a cache. */
 const DENSE: readonly DType[] = ["f32", "i32"];
-/** Dtypes of packed weights. */
-const WEIGHTS: readonly DType[] = DTYPE_NAMES;
-
 /** Dtypes of a KV cache beyond F32. */
-const CACHES: readonly DType[] = ["f16", "q8_0"];
+const CACHES: readonly DType[] = ["f16", "q16", "q8_0"];
 
 /** What ops take beyond dense F32 and I32. */
 const MORE_DTYPES: Partial<Record<OpName, readonly DType[]>> = {
-  linear: WEIGHTS,
-  linearGroup: WEIGHTS,
-  matmulExperts: WEIGHTS,
-  embed: WEIGHTS,
+  linear: WEIGHT_DTYPES,
+  linearGroup: WEIGHT_DTYPES,
+  matmulExperts: WEIGHT_DTYPES,
+  embed: WEIGHT_DTYPES,
   writeKv: CACHES,
   pagedAttention: CACHES,
   ropeShift: CACHES,

@@ -172,6 +172,14 @@ await onCore("a Program of fused and plain ops gives what a hand computes", asyn
   assertThrows(() => executable.run(step), BackendError);
 });
 
+await onCore("a dtype for caches is none for weights", async (backend) => {
+  const spec = { name: "w", dtype: "q16", shape: [2, 64], layout: "packed" } as const;
+  assertThrows(() => backend.weightBytes(spec), InvalidArgumentError, "q16 cannot be packed");
+  await assertRejects(() => backend.upload(spec, source("q16", new Uint8Array(264))), InvalidArgumentError);
+  assertEquals(backend.supports("linear", ["f32", "q16"]), false);
+  assertEquals(backend.supports("writeKv", ["f32", "f32", "i32", "q16", "q16"]), true);
+});
+
 await onCore("what a Program is bound to must fit", async (backend) => {
   const g = new Recorder("bound");
   g.output("y", g.linear(g.input("x", "f32", [1, 32]), g.weight("w", "q8_0", [2, 32])));

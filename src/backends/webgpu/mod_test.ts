@@ -162,6 +162,14 @@ await test("a Q8 cache whose scales would share words with another head's is ref
   );
 });
 
+await test("a Q16 cache, which it has no kernels for, is refused at compile", async (backend) => {
+  const g = new Recorder("q16", { rows: 1, outputs: 0 });
+  const [keys, values] = ["keys", "values"].map((name) => g.state(name, "q16", [2, 1, 32, 64]));
+  const [k, v] = ["k", "v"].map((name) => g.input(name, "f32", ["rows", 64]));
+  g.record("writeKv", [k, v, g.step("slots", "i32", ["rows"]), keys, values]);
+  await assertRejects(() => Rig.create(backend, g.finish(), {}), UnsupportedOpError, "q16");
+});
+
 await test("bindings that are missing or too short are refused at compile", async (backend) => {
   const [short, y] = [backend.alloc(8), backend.alloc(16)];
   await assertRejects(() => backend.compile(doubling(4), new Map([["y", y]])), InvalidArgumentError, "x");

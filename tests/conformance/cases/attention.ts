@@ -78,7 +78,7 @@ function paged(name: string, options: PagedOptions): OpCase {
       ...(farthest === undefined ? {} : { bias: normal((2 * farthest + 1) * heads, 9) }),
       ...(positions ? { positions: Int32Array.from(positions) } : {}),
     },
-    ...(kv === "q8_0" ? { tolerance: Q8_TOLERANCE } : {}),
+    tolerance: TOLERANCES[kv],
   };
 }
 
@@ -87,6 +87,15 @@ function paged(name: string, options: PagedOptions): OpCase {
  * at most 4, which moves a score of 64 products, divided by 8, by 4e-5 in the mean.
  */
 const Q8_TOLERANCE = 2e-4;
+
+/**
+ * The same for a Q16 cache, where what is rounded keeps 14 bits and a sign: by 2^-15 of a query of at most 4, which moves
+ * such a score by 8e-5 in the mean. So do the weights, of which a span of many keys adds up many.
+ */
+const Q16_TOLERANCE = 2e-4;
+
+/** Tolerance by type of cache; the default where there is none. */
+const TOLERANCES: Readonly<Partial<Record<CacheDType, number>>> = { q8_0: Q8_TOLERANCE, q16: Q16_TOLERANCE };
 
 const grouped = { heads: 6, kvHeads: 2, headDim: 16 };
 
@@ -127,6 +136,85 @@ const pagedCases = [
   paged("Q8 cache, 700 keys", { ...grouped, kv: "q8_0", lengths: [700, 512, 513], sequences: [1, 0, 2] }),
   paged("relative bias, Q8 cache", { ...grouped, kv: "q8_0", farthest: 8 }),
   paged("Q8 cache, a row without keys", { ...grouped, kv: "q8_0", lengths: [3, 0, 5], sequences: [0, 1, 2] }),
+  paged("Q16 cache", { ...grouped, kv: "q16" }),
+  ...[1, 2, 3, 4, 7].map((group) =>
+    paged(`Q16 cache, heads of 64, ${group} for each KV head`, {
+      heads: 3 * group,
+      kvHeads: 3,
+      headDim: 64,
+      pageSize: 32,
+      kv: "q16",
+    })
+  ),
+  paged("Q16 cache, heads of 64, window", {
+    heads: 9,
+    kvHeads: 3,
+    headDim: 64,
+    pageSize: 32,
+    kv: "q16",
+    attrs: { window: 20 },
+  }),
+  paged("Q16 cache, heads of 80, pages of 64", {
+    heads: 2,
+    kvHeads: 2,
+    headDim: 80,
+    pageSize: 64,
+    kv: "q16",
+  }),
+  paged("Q16 cache, 8 heads of 128, window, softcap", {
+    heads: 8,
+    kvHeads: 1,
+    headDim: 128,
+    kv: "q16",
+    attrs: { window: 9, softcap: 5 },
+  }),
+  paged("Q16 cache, heads of 128, slopes, softcap", {
+    heads: 4,
+    kvHeads: 2,
+    headDim: 128,
+    pageSize: 32,
+    kv: "q16",
+    slopes: true,
+    attrs: { softcap: 2 },
+  }),
+  paged("Q16 cache, heads of 10, slopes", { heads: 4, kvHeads: 2, headDim: 10, kv: "q16", slopes: true }),
+  paged("Q16 cache, 700 keys", {
+    heads: 9,
+    kvHeads: 3,
+    headDim: 64,
+    pageSize: 32,
+    kv: "q16",
+    lengths: [700, 512, 513, 511, 700],
+    sequences: [1, 0, 2, 1, 1],
+  }),
+  paged("Q16 cache, 700 keys, window 300", {
+    heads: 4,
+    kvHeads: 1,
+    headDim: 64,
+    pageSize: 32,
+    kv: "q16",
+    lengths: [700, 301],
+    sequences: [1, 0],
+    attrs: { window: 300 },
+  }),
+  paged("relative bias, Q16 cache", { ...grouped, kv: "q16", farthest: 8 }),
+  paged("relative bias, Q16 cache, heads of 64, rows that see keys ahead", {
+    heads: 6,
+    kvHeads: 6,
+    headDim: 64,
+    pageSize: 32,
+    kv: "q16",
+    farthest: 7,
+    positions: [0, 1, 3, 32, 20, 40],
+  }),
+  paged("Q16 cache, a row without keys", {
+    heads: 2,
+    kvHeads: 1,
+    headDim: 64,
+    kv: "q16",
+    lengths: [3, 0, 5],
+    sequences: [0, 1, 2],
+  }),
   paged("pages of 4", { ...grouped, pageSize: 4 }),
   paged("pages of 32", { ...grouped, pageSize: 32 }),
   paged("window 1", { ...grouped, attrs: { window: 1 } }),
@@ -232,7 +320,7 @@ function writeKv(kv: CacheDType, kvHeads: number, headDim: number): OpCase {
       pageTable: Int32Array.of(3, 1),
     },
     // The one weight, 1, stands for itself in 16 bits but for a factor's rounding.
-    tolerance: kv === "q8_0" ? 1e-6 : 0,
+    tolerance: kv === "q8_0" || kv === "q16" ? 1e-6 : 0,
   };
 }
 
@@ -244,6 +332,11 @@ const writeCases = [
   writeKv("q8_0", 2, 64),
   writeKv("q8_0", 3, 20),
   writeKv("q8_0", 1, 7),
+  writeKv("q16", 2, 64),
+  writeKv("q16", 3, 128),
+  writeKv("q16", 2, 80),
+  writeKv("q16", 3, 20),
+  writeKv("q16", 1, 7),
 ];
 
 /** What a dense case varies. */

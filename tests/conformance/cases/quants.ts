@@ -1,5 +1,5 @@
 /** Cases of every dtype that a weight may have beyond those of `matmul.ts`. @module */
-import { type DType, DTYPE_NAMES } from "../../../src/tensor/dtype.ts";
+import { type DType, WEIGHT_DTYPES } from "../../../src/tensor/dtype.ts";
 import { integers, packed } from "../../support/random.ts";
 import type { OpCase } from "../case.ts";
 import { overInputs, PARTIAL_STEP } from "./build.ts";
@@ -13,7 +13,7 @@ const NUMBERS: readonly DType[] = ["f64", "i8", "u8", "i16", "i32", "i64"];
 const SPANS_OF_16: readonly DType[] = ["q2_k", "q3_k", "q6_k", "iq2_xs", "iq2_s", "iq1_m", "nvfp4"];
 
 /** The dtypes of these cases. */
-export const QUANT_DTYPES: readonly DType[] = DTYPE_NAMES.filter(
+export const QUANT_DTYPES: readonly DType[] = WEIGHT_DTYPES.filter(
   (dtype) => ![...LINEAR_DTYPES, ...OPTIONAL_DTYPES].includes(dtype),
 );
 

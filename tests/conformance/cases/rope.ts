@@ -95,8 +95,9 @@ function shift(
       lengths: Int32Array.of(keys, 1, pageSize + 1, 2 * pageSize, keys - 1),
       pageTable,
     },
-    // The last place may be rounded otherwise: 2^-11 of a number in F16, and 1/127 of the greatest of its block in Q8.
-    tolerance: { f32: undefined, f16: 2e-3, q8_0: 1e-2 }[kv],
+    // The last place may be rounded otherwise: 2^-11 of a number in F16, and of the greatest of its block 1/16383 in Q16
+    // and 1/127 in Q8.
+    tolerance: { f32: undefined, f16: 2e-3, q16: 5e-4, q8_0: 1e-2 }[kv],
   };
 }
 
@@ -109,6 +110,9 @@ const shiftCases = [
     shift({ rotary: 4, headDim: 8, kv: "f16", interleaved }),
     shift({ rotary: 64, headDim: 64, kvHeads: 3, kv: "q8_0", pageSize: 32, interleaved }),
     shift({ rotary: 20, headDim: 40, kv: "q8_0", interleaved }),
+    shift({ rotary: 64, headDim: 64, kvHeads: 3, kv: "q16", pageSize: 32, interleaved }),
+    shift({ rotary: 32, headDim: 128, kvHeads: 1, kv: "q16", pageSize: 32, interleaved }),
+    shift({ rotary: 20, headDim: 40, kv: "q16", interleaved }),
   ]),
   shift({ rotary: 2, headDim: 4, pageSize: 4 }),
 ];
