@@ -89,8 +89,9 @@ function paged(name: string, options: PagedOptions): OpCase {
 const Q8_TOLERANCE = 2e-4;
 
 /**
- * The same for a Q16 cache, where what is rounded keeps 14 bits and a sign: by 2^-15 of a query of at most 4, which moves
- * such a score by 8e-5 in the mean. So do the weights, of which a span of many keys adds up many.
+ * The same for a Q16 cache: there the unit is 2^-17 of the sum of a query's magnitudes, or of its weights in a tile, so that
+ * sums fit in 32 bits. A query of 64 numbers of 1 in the mean is off by 2^-12 at most, which moves such a score by 1.4e-4 in
+ * the mean.
  */
 const Q16_TOLERANCE = 2e-4;
 
