@@ -150,7 +150,9 @@ Deno.test("Q16 shows a number that is not finite, in its block alone, and has ze
     const x = new Float32Array(128).fill(1);
     x[70] = odd;
     const y = dequantize("q16", quantize("q16", x), new Float32Array(128));
-    assert(y.subarray(0, 64).every((value) => value === 1) && y.subarray(64).every((value) => value === Infinity));
+    assert(
+      y.subarray(0, 64).every((value) => value === 1) && y.subarray(64).every((value) => value === Infinity),
+    );
   }
   for (const tiny of [0, -0, 2 ** -149, 1e-36]) {
     assertEquals(quantize("q16", new Float32Array(64).fill(tiny)), new Uint8Array(132));
