@@ -8,7 +8,7 @@ use super::totals::Totals;
 use super::weigh::{weigh_few, weigh_four, Query, State};
 use super::{half, Attention, AttentionShape, TILE_KEYS};
 use crate::dtype::DType;
-use crate::simd::{Exp, Vector, LANES, V};
+use crate::simd::{SoftmaxExp, Vector, LANES, V};
 use std::ops::Range;
 
 /// Up to so many queries take an F16 tile as it is; for more it is turned to F32 first.
@@ -174,7 +174,7 @@ impl<'a> Chunk<'a> {
     /// Adds what the span gave to the totals of its queries.
     #[inline(never)]
     pub(super) unsafe fn end(&self, totals: &Totals) {
-        let (dim, exp) = (self.shape().head_dim, Exp::new());
+        let (dim, exp) = (self.shape().head_dim, SoftmaxExp::new());
         for first in (0..self.queries()).step_by(FOUR) {
             let left = self.queries() - first;
             let in_turns = self.in_turns(left);

@@ -4,7 +4,7 @@
 //! may be computed by different threads, and its bits are the same.
 
 use super::weigh::State;
-use crate::simd::{Exp, Vector, LANES, V};
+use crate::simd::{SoftmaxExp, Vector, LANES, V};
 
 /// For some queries: the states of their softmax, four and four, and the weighted sums of values `[queries, dim]`.
 #[derive(Clone, Copy)]
@@ -62,7 +62,7 @@ impl Totals {
     /// # Safety
     /// As [`Totals::clear`].
     #[inline(always)]
-    pub(super) unsafe fn add_state(&self, first: usize, span: &State, exp: &Exp) -> Factors {
+    pub(super) unsafe fn add_state(&self, first: usize, span: &State, exp: &SoftmaxExp) -> Factors {
         // SAFETY: they are there.
         let state = unsafe { &mut *self.states.add(first / LANES) };
         let new = state.join(span, exp);
@@ -97,7 +97,7 @@ impl Totals {
     /// # Safety
     /// As [`Totals::clear`], for both; both must be of the same queries.
     pub(super) unsafe fn add(&self, span: &Totals) {
-        let exp = Exp::new();
+        let exp = SoftmaxExp::new();
         for first in (0..self.queries).step_by(LANES) {
             // SAFETY: they are there.
             unsafe {

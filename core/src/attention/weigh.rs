@@ -2,7 +2,7 @@
 //!
 //! Both functions give a query the same bits: the greatest score does not depend on an order, and weights are summed key modulo 4.
 
-use crate::simd::{tanh, Exp, Vector, LANES, V};
+use crate::simd::{tanh, SoftmaxExp, Vector, LANES, V};
 
 /// Of four queries, a lane each: the greatest score, the sum of weights relative to it, the factor of what was summed before the last tile.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ impl State {
 
     /// Goes over to another greatest score; gives what the scores are relative to, which is finite where no key was seen yet.
     #[inline(always)]
-    fn raise(&mut self, greatest: V, exp: &Exp) -> V {
+    fn raise(&mut self, greatest: V, exp: &SoftmaxExp) -> V {
         let none = greatest.eq(V::splat(f32::NEG_INFINITY));
         let relative = V::select(none, V::zero(), greatest);
         self.decay = exp.of(self.greatest.sub(relative));
@@ -39,7 +39,7 @@ impl State {
 
     /// Adds the weights of other keys; gives the factor of what was summed with them.
     #[inline(always)]
-    pub(super) fn join(&mut self, other: &State, exp: &Exp) -> V {
+    pub(super) fn join(&mut self, other: &State, exp: &SoftmaxExp) -> V {
         let relative = self.raise(self.greatest.max(other.greatest), exp);
         let factor = exp.of(other.greatest.sub(relative));
         self.total = other.total.madd(factor, self.total);
@@ -81,7 +81,7 @@ pub(super) unsafe fn weigh_few(
     queries: &[Query],
     softcap: f32,
 ) {
-    let exp = Exp::new();
+    let exp = SoftmaxExp::new();
     let mut greatest = state.greatest.lanes();
     for (t, (query, greatest)) in queries.iter().zip(&mut greatest).enumerate() {
         // SAFETY: the caller's.
@@ -144,7 +144,7 @@ unsafe fn mask(scores: *mut f32, count: usize, query: &Query) -> f32 {
 /// As [`weigh_few`].
 #[inline(never)] // as above
 unsafe fn weigh(scores: *mut f32, count: usize, relative: f32) -> f32 {
-    let (exp, relative) = (Exp::new(), V::splat(relative));
+    let (exp, relative) = (SoftmaxExp::new(), V::splat(relative));
     let mut total = V::zero();
     for key in (0..count).step_by(LANES) {
         // SAFETY: the caller's.
@@ -169,7 +169,7 @@ pub(super) unsafe fn weigh_four(
     queries: [Query; LANES],
     softcap: f32,
 ) {
-    let exp = Exp::new();
+    let exp = SoftmaxExp::new();
     let count = count.next_multiple_of(LANES);
     let ints = |f: fn(&Query) -> i32| {
         V::from_lanes([0, 1, 2, 3].map(|t| f32::from_bits(f(&queries[t]) as u32)))

@@ -7,7 +7,7 @@ use crate::attention::{AttentionShape, ByDistance, Part, RelativeBias};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::program::Counts;
-use crate::simd::{f16_to_f32, tanh, Exp, Vector, LANES, V};
+use crate::simd::{f16_to_f32, tanh, SoftmaxExp, Vector, LANES, V};
 use std::ops::Range;
 
 pub struct PlainAttention {
@@ -235,7 +235,7 @@ impl PlainAttention {
                 greatest = greatest.max(score);
                 *scores.add(key) = score;
             }
-            let exp = Exp::new();
+            let exp = SoftmaxExp::new();
             let mut total = 0.0;
             for key in keys {
                 let weight = exp.of(V::splat(*scores.add(key) - greatest)).lanes()[0];

@@ -76,6 +76,54 @@ impl Default for Exp {
     }
 }
 
+/// e^x for the weights of a softmax, x <= 0: off by 2e-7 at most, and by 2e-6 of itself (4e-6 without fused products); 1 at 0, 0 below
+/// -87.3, anything for NaN. It takes five operations less than [`Exp`], whose constants are loaded once too.
+#[derive(Clone, Copy)]
+pub struct SoftmaxExp([V; 9]);
+
+impl SoftmaxExp {
+    const CONSTANTS: [f32; 9] = [
+        Exp::LOW,
+        std::f32::consts::LOG2_E,
+        ROUND,
+        // 2^r for r in -0.5..=0.5: the polynomial of that degree with 1 at 0 whose greatest relative error is least, 9.1e-8.
+        1.326_472_7e-3,
+        9.671_513e-3,
+        5.550_733_6e-2,
+        2.402_224_2e-1,
+        std::f32::consts::LN_2 - 1.788_139_3e-7,
+        1.0,
+    ];
+
+    /// Loads the constants.
+    #[inline(always)]
+    pub fn new() -> SoftmaxExp {
+        static CONSTANTS: [f32; 9] = SoftmaxExp::CONSTANTS;
+        // As in [`Exp::new`].
+        let constants = std::hint::black_box(&CONSTANTS);
+        SoftmaxExp(std::array::from_fn(|i| V::splat(constants[i])))
+    }
+
+    /// e^x
+    #[inline(always)]
+    pub fn of(&self, x: V) -> V {
+        let [low, log2_e, round, c5, c4, c3, c2, c1, one] = self.0;
+        let clamped = x.max(low);
+        let shifted = clamped.madd(log2_e, round);
+        let r = clamped.madd(log2_e, round.sub(shifted));
+        let p = c5.madd(r, c4).madd(r, c3).madd(r, c2).madd(r, c1);
+        let scaled = p.madd(r, one).add_i32(shifted.shl_i32::<23>());
+        // As in [`Exp::of`].
+        scaled.and(low.lt(x))
+    }
+}
+
+impl Default for SoftmaxExp {
+    fn default() -> SoftmaxExp {
+        SoftmaxExp::new()
+    }
+}
+
 /// 1 / (1 + e^-x)
 #[inline(always)]
 pub fn sigmoid(x: V) -> V {

@@ -18,7 +18,7 @@ mod tests;
 
 pub use byte_dot::{byte_dot, ByteDot};
 pub use half::{bf16_to_f32, f16_to_f32, f32_to_f16, narrow_f16, widen_f16, WidenF16};
-pub use math::{exp, sigmoid, silu, tanh, Exp, ROUND};
+pub use math::{exp, sigmoid, silu, tanh, Exp, SoftmaxExp, ROUND};
 
 /// F32 lanes of a vector.
 pub const LANES: usize = 4;

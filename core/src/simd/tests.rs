@@ -17,6 +17,25 @@ fn exp_is_within_two_units_in_the_last_place() {
 }
 
 #[test]
+fn weights_of_a_softmax_are_within_their_bounds() {
+    let exp = SoftmaxExp::new();
+    for i in 0..=870_000 {
+        let x = i as f32 * -1e-4;
+        let truth = f64::from(x).exp();
+        let error = (f64::from(each(|x| exp.of(x), x)) - truth).abs();
+        assert!(
+            error < 2e-7 && error < 4e-6 * truth,
+            "exp({x}) is off by {error}"
+        );
+    }
+    assert_eq!(each(|x| exp.of(x), 0.0), 1.0);
+    assert_eq!(each(|x| exp.of(x), -0.0), 1.0);
+    for far in [-87.4, -1e30, f32::NEG_INFINITY] {
+        assert_eq!(each(|x| exp.of(x), far), 0.0);
+    }
+}
+
+#[test]
 fn exp_of_extremes() {
     assert_eq!(each(exp, 0.0), 1.0);
     assert_eq!(each(exp, f32::NEG_INFINITY), 0.0);
