@@ -36,7 +36,7 @@ export interface LoadOptions {
   contextLength?: number;
   /**
    * Element type of the KV cache. `q16` is 16-bit integers with an F32 scale for every 64 channels: about the size of F16,
-   * nearer to F32 where the numbers of a head are alike, and faster on CPUs. `q8` is GGUF's Q8_0: little more than half of
+   * as near to F32 or nearer, and faster on CPUs. `q8` is GGUF's Q8_0: little more than half of
    * F16. `auto` is F32 for F32 weights; else Q16 where the backend has it and heads are a multiple of 64 wide, and F16
    * elsewhere. Default: `"auto"`.
    */

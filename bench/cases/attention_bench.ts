@@ -1,6 +1,8 @@
 /** Paged attention by keys: the heads of SmolLM2-135M, 9 query heads and 3 KV heads of 64, and an encoder's. @module */
 import { type CacheDType, cacheShape, PAGE_SIZE } from "../../src/nn/decoder.ts";
+import { byteLength } from "../../src/tensor/dtype.ts";
 import { normal, packed, permutation } from "../../tests/support/random.ts";
+import type { Packed } from "../../tests/support/rig.ts";
 import { benchProgram } from "../support/bench_program.ts";
 
 const HEADS = { heads: 9, kvHeads: 3, headDim: 64 };
@@ -18,6 +20,23 @@ interface AttentionCase {
   /** Sequence of each row; all belong to one where it is absent. */
   sequences?: readonly number[];
   shape?: { heads: number; kvHeads: number; headDim: number; farthest?: number };
+}
+
+/** Finite numbers for a cache; the order of elements in a page is the backend's own. */
+function cacheFilling(kv: CacheDType, elements: number, headDim: number, seed: number): Packed {
+  if (kv !== "q16") return packed(kv, elements, seed);
+  // Of a page of a head, the quants and behind them the scales: any bytes of a scale would not do.
+  const [quants, part] = [PAGE_SIZE * headDim, byteLength(kv, PAGE_SIZE * headDim)];
+  const bytes = new Uint8Array(byteLength(kv, elements));
+  const page = Int16Array.from(normal(quants, seed, 4096));
+  for (let at = 0; at < bytes.length; at += part) {
+    bytes.set(new Uint8Array(page.buffer), at);
+    bytes.set(
+      new Uint8Array(new Float32Array((part - 2 * quants) / 4).fill(2 ** -12).buffer),
+      at + 2 * quants,
+    );
+  }
+  return { dtype: kv, bytes };
 }
 
 function attention(
@@ -52,9 +71,8 @@ function attention(
     },
     fillings: () => ({
       q: normal(rows * heads * headDim, 1),
-      // The order of elements in a page is the backend's own; any finite numbers will do.
-      keys: packed(kv, elements, 2),
-      values: packed(kv, elements, 3),
+      keys: cacheFilling(kv, elements, headDim, 2),
+      values: cacheFilling(kv, elements, headDim, 3),
       lengths: Int32Array.from(lengths),
       sequences: Int32Array.from(sequences),
       pageTable: permutation(lines * maxPages, 4),
@@ -63,7 +81,7 @@ function attention(
   });
 }
 
-for (const kv of ["q8_0", "f16", "f32"] as const) {
+for (const kv of ["q8_0", "q16", "f16", "f32"] as const) {
   for (const keys of [64, 256, 1024, 4096]) {
     attention({
       name: `decode, ${keys} keys, ${kv}`,

@@ -14,9 +14,9 @@ const PEAK_RATIO: Readonly<Record<number, number>> = {
 };
 
 /** Runs of each, which differ by 3 MB. */
-const RUNS = 8;
-/** Measurements of the idle runtime, which takes 33 or 37 MB by chance. */
-const IDLE_RUNS = 40;
+const RUNS = 12;
+/** Measurements of the idle runtime before each run: it takes 31 to 38 MB by chance, and drifts as runs do. */
+const IDLE_RUNS = 6;
 
 for (const [threads, most] of Object.entries(PEAK_RATIO)) {
   const name =
@@ -29,20 +29,22 @@ for (const [threads, most] of Object.entries(PEAK_RATIO)) {
     const { size } = await Deno.stat(pathname);
     // Modules are stripped of their types in the first run (30 MB).
     await run();
-    const runtime = await meanOf(IDLE_RUNS, runtimeBytes);
-    const peak = await meanOf(RUNS, async () => (await run()).memory.peak_rss);
-    const ratio = (peak * 1024 - runtime) / size;
+    const idle: number[] = [];
+    const peaks: number[] = [];
+    for (let i = 0; i < RUNS; i++) {
+      for (let j = 0; j < IDLE_RUNS; j++) idle.push(await runtimeBytes());
+      peaks.push((await run()).memory.peak_rss);
+    }
+    const peak = mean(peaks);
+    const ratio = (peak * 1024 - mean(idle)) / size;
     assert(ratio <= most, `the peak is ${peak.toFixed()} KiB, ${ratio.toFixed(2)} times the file`);
     // Weights alone are about the file's size: a smaller figure was not measured.
     assert(ratio > 1, `a peak of ${peak.toFixed()} KiB cannot be`);
   });
 }
 
-/** The mean of several measurements. */
-async function meanOf(count: number, measure: () => Promise<number>): Promise<number> {
-  let sum = 0;
-  for (let i = 0; i < count; i++) sum += await measure();
-  return sum / count;
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** Resident bytes of a Deno that does nothing. */
