@@ -52,7 +52,7 @@ pub(super) enum Tile {
 
 impl Tile {
     /// The tokens `tokens` of keys and values `part`, which a page has of a head; `next` is what will be read after it.
-    /// An F16 cache is taken as it is where `as_half`.
+    /// An F16 cache is taken as it is where `as_half`; of one of integers what comes next is read meanwhile where `few`.
     /// # Safety
     /// The tokens must be written; the scratch is the tile's as long as it is used.
     pub(super) unsafe fn of(

@@ -11,7 +11,7 @@ use crate::dtype::DType;
 use crate::simd::{SoftmaxExp, Vector, LANES, V};
 use std::ops::Range;
 
-/// Up to so many queries take an F16 tile as it is; for more it is turned to F32 first.
+/// Up to so many queries take an F16 tile as it is, and read ahead; for more it is turned to F32 first.
 const FEW: usize = 8;
 
 /// Some rows of one sequence, for the heads of one KV head, in a span of its keys. A query is a row and one of its heads: `row * group + head`.
