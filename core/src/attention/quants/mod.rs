@@ -135,22 +135,16 @@ impl QuantPage {
             let count = block.min(head_dim - first);
             // SAFETY: the caller's.
             unsafe {
-                let to = page.add(self.scale_at(token, first / block));
+                let scale_at = page.add(self.scale_at(token, first / block));
+                let to = page.add(self.quant_at(part, token, first));
                 if self.wide() {
                     let (scale, quants) = quantize_wide(x.add(first), count);
-                    to.cast::<f32>().write_unaligned(scale);
-                    let mut to = page.add(self.quant_at(part, token, first));
-                    for pair in quants.chunks_exact(2).take(count.div_ceil(2)) {
-                        to.cast::<i16>().write_unaligned(pair[0]);
-                        to.add(within).cast::<i16>().write_unaligned(pair[1]);
-                        to = to.wrapping_add(between);
-                    }
+                    scale_at.cast::<f32>().write_unaligned(scale);
+                    write_pairs(&quants, to, within, between);
                 } else {
                     let (scale, quants) = quantize(x.add(first), count);
-                    to.cast::<u16>().write_unaligned(scale);
-                    for (i, quant) in quants.into_iter().enumerate() {
-                        page.add(self.quant_at(part, token, first + i)).write(quant);
-                    }
+                    scale_at.cast::<u16>().write_unaligned(scale);
+                    write_pairs(&quants, to, within, between);
                 }
             }
         }
@@ -199,6 +193,22 @@ impl QuantPage {
             next: next
                 .map(|[keys, values]| [keys.wrapping_add(in_keys), values.wrapping_add(in_values)]),
         }
+    }
+}
+
+/// Writes the quants of a block two by two, those of a pair `within` bytes apart and pairs `between`.
+/// # Safety
+/// The places must be writable.
+#[inline(always)]
+unsafe fn write_pairs<T: Copy>(quants: &[T], to: *mut u8, within: usize, between: usize) {
+    let mut to = to;
+    for pair in quants.chunks_exact(2) {
+        // SAFETY: the caller's.
+        unsafe {
+            to.cast::<T>().write_unaligned(pair[0]);
+            to.add(within).cast::<T>().write_unaligned(pair[1]);
+        }
+        to = to.wrapping_add(between);
     }
 }
 

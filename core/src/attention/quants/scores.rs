@@ -87,7 +87,7 @@ pub(in crate::attention) unsafe fn scores(
 }
 
 /// Brings scores in turns to an order by keys and multiplies them by the factors of their queries.
-#[inline(never)] // as above
+#[inline(never)] // V8 gives a small function's loop its registers
 unsafe fn order_turns(scores: *mut f32, factors: V, count: usize) {
     for key in (0..count).step_by(LANES) {
         // SAFETY: the caller's.
@@ -152,7 +152,7 @@ impl Channels {
     }
 
     /// Returns the vectors of keys that it took, from `key` on.
-    #[inline(never)] // V8 gives a small function's loop its registers
+    #[inline(never)] // as above
     unsafe fn splat<T: Quant, const Q: usize, const N: usize>(
         &self,
         key: usize,
