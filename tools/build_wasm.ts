@@ -65,14 +65,22 @@ const BUILDS: readonly Build[] = [...KERNELS, ...KERNELS.map(withThreads)];
 const NO_REFERENCES = "-reference-types,-multivalue";
 
 const WASM_OPT = [
-  // Higher levels move loads and made the quantized matmul loops up to 40 % slower under V8.
-  "-O1",
   "--enable-simd",
   "--enable-bulk-memory",
   "--enable-bulk-memory-opt",
   "--enable-mutable-globals",
   "--enable-sign-ext",
   "--enable-nontrapping-float-to-int",
+  // Higher levels move loads and made the quantized matmul loops up to 40 % slower under V8.
+  "-O1",
+];
+
+/** What puts values in place of calls of `pinned` (`core/src/simd/wasm.rs`), and inlines nothing else; what moves operations is through. */
+const UNPIN = [
+  "--inlining",
+  "--always-inline-max-function-size=1",
+  "--flexible-inline-max-function-size=0",
+  "--one-caller-inline-max-function-size=0",
 ];
 
 const root = decodeURIComponent(new URL("..", import.meta.url).pathname).replace(/\/$/, "");
@@ -116,7 +124,7 @@ async function build(
     const pack = ["build", "--release", "--target", "web", "--mode", "force", "--no-typescript", "--no-pack"];
     await run("wasm-pack", [...pack, "--out-dir", folder, "--", "--locked", ...cargo], env);
     const [raw, optimized] = [`${folder}/llmforge_wasm_bg.wasm`, `${folder}/optimized.wasm`];
-    await run("wasm-opt", [...WASM_OPT, ...wasmOpt, raw, "-o", optimized], env);
+    await run("wasm-opt", [...wasmOpt, ...WASM_OPT, ...UNPIN, raw, "-o", optimized], env);
     const bytes = await Deno.readFile(optimized);
     const imported = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).map((entry) => entry.name);
     if (imported.join() !== imports.join()) throw new Error(`the module imports ${imported}, not ${imports}`);

@@ -6,6 +6,8 @@
     all(target_arch = "wasm32", target_feature = "atomics"),
     feature(stdarch_wasm_atomic_wait)
 )]
+// So that LLVM leaves some operations where they are, see `Vector::pinned`.
+#![cfg_attr(all(target_arch = "wasm32", feature = "relaxed"), feature(linkage))]
 
 pub mod abi;
 pub mod attention;

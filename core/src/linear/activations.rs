@@ -1,8 +1,10 @@
 //! Activations as the kernels read them.
 //!
 //! F32 rows stay as they are.
-//! A quantized row is blocks of 32 columns: pieces of 4 bytes, then [`META`] more of them: the scale, the scale times the sum of the
-//! values (both F32), minus 8 times the sum (i32), and the scale times the sum of the first 16 (F32). Rows that go through tiles lie four
+//! A quantized row is blocks of 32 columns, then its unit (F32). A value is its integer times the scale of its block, an integer of at
+//! most [`MAX_SCALE`], times the unit: so kernels may scale the dots of a block as integers, and the unit comes last.
+//! A block is pieces of 4 bytes, then [`META`] more of them: the scale (an i16, twice), the scale times the sum of the
+//! integers (F32), minus 8 times the sum (i32), and the scale times the sum of the first 16 (F32). Rows that go through tiles lie four
 //! and four together (`[piece][4 rows]`), those that go one by one ([`singles`]) each alone.
 //! A piece is four columns in `I8`, two in `I16`: of each four columns the first and third, then the second and fourth, the order in
 //! which a shift and a mask take bytes out of 16-bit lanes. In `Nibbles` four pieces are the low nibbles of 16 columns, the next four the high ones.
@@ -31,8 +33,11 @@ pub const FOUR: usize = 4;
 /// Bytes of a piece.
 pub(super) const PIECE: usize = 4;
 
-/// Scales and sums behind the pieces of a block of a row, as long as pieces.
+/// Scale and sums behind the pieces of a block of a row, as long as pieces.
 pub(super) const META: usize = 4;
+
+/// The greatest scale of a block: times the dot of 32 nibbles by bytes it still is an i32, 32 * 15 * 127 * 32767.
+const MAX_SCALE: i16 = i16::MAX;
 
 impl ActivationKind {
     /// For weights of nibbles.
@@ -62,7 +67,7 @@ impl ActivationKind {
 
     /// Bytes of a quantized row.
     fn row_bytes(self, k: usize) -> usize {
-        k / BLOCK * (self.pieces() + META) * PIECE
+        (k / BLOCK * (self.pieces() + META) + 1) * PIECE
     }
 }
 
@@ -157,11 +162,24 @@ impl Activations {
                     (row % FOUR * kind.row_bytes(k), PIECE)
                 };
                 let mut to = scratch.add(row / FOUR * FOUR * kind.row_bytes(k) + at);
-                for _ in 0..k / BLOCK {
-                    quantize(form, x, to, step);
-                    x = x.add(BLOCK);
-                    to = to.add((kind.pieces() + META) * step);
+                let (blocks, block_bytes) = (k / BLOCK, (kind.pieces() + META) * step);
+                // Of each block, until it is quantized, where its scale will be.
+                let behind = pieces * step;
+                let mut of_row = V::zero();
+                for block in 0..blocks {
+                    let greatest = greatest(x.add(block * BLOCK));
+                    let at = to.add(block * block_bytes + behind);
+                    at.cast::<f32>().write(greatest);
+                    of_row = of_row.max_i32(V::splat(greatest));
                 }
+                let row = RowScale::new(of_row.lanes()[0]);
+                for _ in 0..blocks {
+                    let greatest = to.add(behind).cast::<f32>().read();
+                    quantize(form, x, greatest, row, to, step);
+                    x = x.add(BLOCK);
+                    to = to.add(block_bytes);
+                }
+                to.cast::<f32>().write(row.unit);
             }
         }
         Activations {
@@ -208,26 +226,74 @@ unsafe fn row_of(order: *const i32, place: usize) -> usize {
     unsafe { *order.add(place) as usize }
 }
 
-/// Writes one block of a row, its pieces and what stands behind them `step` bytes apart.
+/// The greatest magnitude of a block; NaN if one is, else infinity if one is.
+/// # Safety
+/// A block has 32 floats.
 #[inline(always)]
-unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8, step: usize) {
+unsafe fn greatest(x: *const f32) -> f32 {
     let magnitude = V::splat_i32(i32::MAX);
     // As integers the magnitudes are in the same order, and NaN is above all.
     let mut greatest = V::zero();
-    let values: [V; 8] = std::array::from_fn(|i| {
-        // SAFETY: a block has 32 floats.
+    for i in 0..8 {
+        // SAFETY: the caller's.
         let value = unsafe { V::load_f32(x.add(4 * i)) };
         greatest = greatest.max_i32(value.and(magnitude));
-        value
-    });
-    let [greatest, ..] = greatest.reduce(V::max_i32).lanes();
-    // NaN where a value is NaN or infinite.
-    let scale = greatest / 127.0 + greatest * 0.0;
-    let inverse = if greatest > 0.0 {
-        V::splat(127.0 / greatest)
+    }
+    greatest.reduce(V::max_i32).lanes()[0]
+}
+
+/// What the blocks of a row are quantized by.
+#[derive(Clone, Copy)]
+struct RowScale {
+    /// Scale of a block by its greatest magnitude.
+    scale: f32,
+    /// Integer of a value by itself, times the scale of its block.
+    inverse: f32,
+    /// Value of an integer times the scale of its block: NaN where a value is NaN or infinite.
+    unit: f32,
+}
+
+impl RowScale {
+    /// Of a row of this greatest magnitude.
+    #[inline(always)]
+    fn new(greatest: f32) -> RowScale {
+        let most = f32::from(MAX_SCALE);
+        let per = if greatest > 0.0 { most / greatest } else { 0.0 };
+        RowScale {
+            scale: per,
+            inverse: per * 127.0,
+            unit: greatest / (127.0 * most) + greatest * 0.0,
+        }
+    }
+}
+
+/// Writes one block of a row, its pieces and what stands behind them `step` bytes apart. `greatest` is that of the block.
+#[inline(always)]
+unsafe fn quantize(
+    kind: ActivationKind,
+    x: *const f32,
+    greatest: f32,
+    row: RowScale,
+    to: *mut u8,
+    step: usize,
+) {
+    // Rounded up, so that no integer is beyond 127. Where that is coarse the block is so small beside the greatest one that the
+    // rounding of that is far above it.
+    let scale = (greatest * row.scale).ceil();
+    let scale = if scale < f32::from(MAX_SCALE) {
+        scale
     } else {
-        V::zero()
+        f32::from(MAX_SCALE)
     };
+    let inverse = V::splat(if scale > 0.0 {
+        row.inverse / scale
+    } else {
+        0.0
+    });
+    let values: [V; 8] = std::array::from_fn(|i| {
+        // SAFETY: a block has 32 floats.
+        unsafe { V::load_f32(x.add(4 * i)) }
+    });
     // The integer is in the low bits of the sum, which ROUND's own bits leave zero.
     let round = V::splat(ROUND);
     let integers = values.map(|x| x.madd(inverse, round).sub_i32(round));
@@ -239,7 +305,8 @@ unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8, step: usize
         let [sum, ..] = sum_of(from).reduce(V::add_i32).lanes();
         sum.to_bits() as i32
     });
-    // They are any integers where the scale is NaN.
+    let integer = (scale + ROUND).to_bits() & 0xffff;
+    // They are any integers where the unit is NaN.
     let sum = first.wrapping_add(second);
     // SAFETY: the caller's; a block has room for its pieces and what stands behind them.
     unsafe {
@@ -273,7 +340,7 @@ unsafe fn quantize(kind: ActivationKind, x: *const f32, to: *mut u8, step: usize
             }
         }
         let behind = V::from_lanes([
-            scale,
+            f32::from_bits(integer | integer << 16),
             scale * sum as f32,
             f32::from_bits(sum.wrapping_mul(-8) as u32),
             scale * first as f32,

@@ -4,6 +4,7 @@ mod activations;
 mod float;
 mod k;
 mod kernels;
+mod pair;
 mod quantized;
 #[cfg(test)]
 mod test_rig;
@@ -58,7 +59,7 @@ pub unsafe fn linear(
     bias: Option<*const f32>,
     y: *mut f32,
     y_stride: usize,
-    groups: Range<usize>,
+    mut groups: Range<usize>,
     scratch: *mut u8,
 ) {
     debug_assert!(activations.k == weight.cols());
@@ -73,9 +74,14 @@ pub unsafe fn linear(
         // SAFETY: the scratch has room for it.
         unsafe { float::interleave(activations, m, scratch.cast()) };
     }
-    for group in groups {
+    let pairs = pair::applies(weight, activations.kind, activations.dot, m);
+    while let Some(group) = groups.next() {
         // SAFETY: the caller's; the group lies within the weight.
         unsafe {
+            if pairs && groups.next().is_some() {
+                pair::rows(weight, group, activations, m, output, scratch);
+                continue;
+            }
             match weight.layout() {
                 Layout::Float => float::group(weight, group, activations, m, output, scratch),
                 Layout::K(_) => k::group(weight, group, activations, m, output, scratch),
@@ -97,11 +103,23 @@ pub unsafe fn linear(
 }
 
 impl Output {
-    /// Writes half a group of rows of up to four tokens, as they stand in the turns of a tile.
+    /// Writes half a group of rows of up to four tokens, as they stand in the turns of a tile, times the tokens' units.
     /// # Safety
     /// `y` and `bias` must be valid for them.
     #[inline(always)]
-    unsafe fn write_half(self, token: usize, tokens: usize, row: usize, sums: [[V; 2]; FOUR]) {
+    unsafe fn write_half(
+        self,
+        token: usize,
+        tokens: usize,
+        row: usize,
+        sums: [[V; 2]; FOUR],
+        mut units: V,
+    ) {
+        let sums = sums.map(|sums| {
+            let scaled = sums.map(|sum| sum.mul(units));
+            units = units.rotate();
+            scaled
+        });
         if tokens < FOUR || self.bias.is_some() || row + HALF > self.rows {
             // SAFETY: the caller's.
             unsafe { self.write_some(token, tokens, row, &sums) };

@@ -122,15 +122,13 @@ pub(super) struct Meta {
     pub(super) scaled_sum: V,
 }
 
-/// Adds a block's dots, scaled, to the sums of four rows. Both kernels sum through this function, block after block:
-/// that is what makes their rows equal to the bit.
+/// Adds a block's minima, if the kind has them, to the sums of four rows behind its dots.
 #[inline(always)]
-pub(super) fn fold<const MIN: bool>(sum: V, dots: V, scale: V, min: V, meta: Meta) -> V {
-    let sum = dots.f32_from_i32().madd(scale.mul(meta.scale), sum);
+pub(super) fn add_minima<const MIN: bool>(sums: V, min: V, scaled_sum: V) -> V {
     if MIN {
-        min.madd(meta.scaled_sum, sum)
+        min.madd(scaled_sum, sums)
     } else {
-        sum
+        sums
     }
 }
 
@@ -150,20 +148,16 @@ pub(super) fn lanes_of(bits: u32) -> V {
     V::splat_i32(std::hint::black_box(bits) as i32)
 }
 
-/// i16 of 1.
-#[inline(always)]
-pub(super) fn ones() -> V {
-    lanes_of(0x0001_0001)
-}
-
 #[inline(always)]
 pub(super) const fn header(min: bool) -> usize {
     GROUP * 2 * (1 + min as usize)
 }
 
 /// One token: all 16 rows at once, unpacked in registers.
+/// # Safety
+/// As [`super::linear`], for a group of rows.
 #[inline(never)]
-unsafe fn vector<K: Kernel, const MIN: bool>(
+pub(super) unsafe fn vector<K: Kernel, const MIN: bool>(
     packed: *const u8,
     x: &Activations,
     token: usize,
@@ -171,7 +165,7 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
     output: Output,
 ) {
     let widen = WidenF16::new();
-    let (ones, mask) = (ones(), lanes_of(K::MASK));
+    let mask = lanes_of(K::MASK);
     let mut sums = [V::zero(); QUADS];
     // SAFETY: the group has `k / 32` blocks, and so has the row of activations.
     unsafe {
@@ -192,10 +186,8 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
                 }
             }
             a = meta.add(PIECE * META);
-            let meta = Meta {
-                scale: V::load32_splat(meta),
-                scaled_sum: V::load32_splat(meta.add(4)),
-            };
+            let scales = K::scales(V::load32_splat(meta));
+            let scaled_sum = V::load32_splat(meta.add(4));
             for r in 0..QUADS {
                 let scale = widen.of(V::load_i16x4(w.add(r * 8)));
                 let min = if MIN {
@@ -203,12 +195,14 @@ unsafe fn vector<K: Kernel, const MIN: bool>(
                 } else {
                     V::zero()
                 };
-                sums[r] = fold::<MIN>(sums[r], K::finish(dots[r], ones), scale, min, meta);
+                let sum = K::add(sums[r], dots[r], scale, scales);
+                sums[r] = add_minima::<MIN>(sum, min, scaled_sum);
             }
             w = w.add(header(MIN) + K::SOURCES * QUADS * 16);
         }
+        let unit = V::load32_splat(a);
         for (r, sum) in sums.into_iter().enumerate() {
-            output.write(token, row + r * LANES, sum);
+            output.write(token, row + r * LANES, sum.mul(unit));
         }
     }
 }
@@ -245,9 +239,9 @@ unsafe fn vector_by_nibbles<const MIN: bool>(
                 }
                 a = a.add(32);
             }
-            let [scale, scaled_sum, less_sum_8, _] = V::load(a).splats();
+            let [scales, scaled_sum, less_sum_8, _] = V::load(a).splats();
             let start = BytesByWords::start(less_sum_8);
-            let meta = Meta { scale, scaled_sum };
+            let scales = BytesByWords::scales(scales);
             for (r, [low, high]) in dots.into_iter().enumerate() {
                 let scale = widen.of(V::load_i16x4(w.add(r * 8)));
                 let min = if MIN {
@@ -256,13 +250,15 @@ unsafe fn vector_by_nibbles<const MIN: bool>(
                     V::zero()
                 };
                 let dots = high.pairs_i16().shl_i32::<4>().add_i32(low.pairs_i16());
-                sums[r] = fold::<MIN>(sums[r], dots.add_i32(start), scale, min, meta);
+                let sum = BytesByWords::add(sums[r], dots.add_i32(start), scale, scales);
+                sums[r] = add_minima::<MIN>(sum, min, scaled_sum);
             }
             w = quants;
             a = a.add(PIECE * META);
         }
+        let unit = V::load32_splat(a);
         for (r, sum) in sums.into_iter().enumerate() {
-            output.write(token, row + r * LANES, sum);
+            output.write(token, row + r * LANES, sum.mul(unit));
         }
     }
 }

@@ -146,14 +146,17 @@ fn byte_kernels(dtype: DType) -> &'static [(ActivationKind, ByteDot)] {
 fn every_kernel_gives_the_same_bits() {
     let mut random = Random(5);
     for dtype in QUANTIZED {
-        for m in [1, 2, 7, FEW + 3] {
-            let (rows, cols) = (20, 192);
+        for m in [1, 2, 7, FEW + 3, FEW + 5] {
+            // A pair of groups and another one, the last rows of which are not there; a whole pair.
+            let (rows, cols) = (if m == FEW + 3 { 41 } else { 64 }, 192);
             let weight = packed(dtype, rows, cols, &file(dtype, rows, cols, &mut random));
             let x = random.normals(m * cols);
             let words = run_groups(&weight, ActivationKind::I16, &x, m, None, 9);
             for &(kind, dot) in byte_kernels(dtype) {
-                let bytes = run_with(&weight, kind, dot, &x, m, None, 9);
-                assert_eq!(bits(&bytes), bits(&words), "{dtype:?} x {m} by {dot:?}");
+                for step in [1, 2, 3, 9] {
+                    let bytes = run_with(&weight, kind, dot, &x, m, None, step);
+                    assert_eq!(bits(&bytes), bits(&words), "{dtype:?} x {m} by {dot:?}");
+                }
             }
         }
     }
@@ -169,7 +172,7 @@ fn the_greatest_sums_do_not_overflow() {
             (0xff, -1.0),
             (0x81, -1.0),
         ] {
-            let (rows, cols) = (16, 64);
+            let (rows, cols) = (32, 64);
             let mut src = vec![quant; dtype.row_bytes(cols) * rows];
             for block in src.chunks_exact_mut(dtype.block().1) {
                 block[..2].copy_from_slice(&f32_to_f16(1.0).to_le_bytes());
@@ -184,7 +187,7 @@ fn the_greatest_sums_do_not_overflow() {
                 let words = (ActivationKind::I16, ByteDot::None);
                 let bytes = byte_kernels(dtype).iter().copied();
                 for (kind, dot) in bytes.chain([words]) {
-                    let got = run_with(&weight, kind, dot, &x, m, None, 1);
+                    let got = run_with(&weight, kind, dot, &x, m, None, 2);
                     assert!(
                         got.iter()
                             .zip(&truth)
@@ -193,6 +196,27 @@ fn the_greatest_sums_do_not_overflow() {
                     );
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn small_blocks_beside_a_great_value_stay_exact() {
+    let mut random = Random(8);
+    for dtype in QUANTIZED {
+        let (rows, cols) = (16, 320);
+        let mut src = file(dtype, rows, cols, &mut random);
+        // The block of the great value has a scale, and a minimum, of 0, so that only the others count.
+        for row in src.chunks_exact_mut(dtype.row_bytes(cols)) {
+            row[..4].fill(0);
+        }
+        let weight = packed(dtype, rows, cols, &src);
+        let weights = dequantized(dtype, &src);
+        let mut x = random.normals(cols);
+        for great in [1e2, 1e4] {
+            x[3] = great;
+            let error = nmse(&run(&weight, &x, 1, None), &naive(&weights, &x, cols, None));
+            assert!(error < 2e-4, "{dtype:?} {great:e}: {error:e}");
         }
     }
 }

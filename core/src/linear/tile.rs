@@ -2,7 +2,7 @@
 
 use super::activations::{FOUR, META, PIECE};
 use super::kernels::Kernel;
-use super::quantized::{fold, header, lanes_of, ones, start, Meta};
+use super::quantized::{add_minima, header, lanes_of, start, Meta};
 use super::weight::BLOCK;
 use super::{ActivationKind, Activations, Output, GROUP, HALF, QUADS};
 use crate::simd::{Vector, WidenF16, V};
@@ -192,7 +192,7 @@ pub(super) unsafe fn tile<W: Weights<K>, K: Kernel, const MIN: bool>(
     let blocks = x.k / BLOCK;
     // Known only at run time, or else LLVM unrolls the loop and orders it so that V8 spills most of it.
     let pieces = x.pieces / W::PARTS;
-    let (weights, ones) = (W::new(), ones());
+    let weights = W::new();
     debug_assert!(pieces > 0 && blocks > 0);
     for half in 0..2 {
         let mut sums = [[V::zero(); 2]; FOUR];
@@ -226,7 +226,7 @@ pub(super) unsafe fn tile<W: Weights<K>, K: Kernel, const MIN: bool>(
                 }
                 a = meta.add(PIECE * META * FOUR);
                 let meta = Meta {
-                    scale: V::load(meta),
+                    scale: K::scales(V::load(meta)),
                     scaled_sum: V::load(meta.add(16)),
                 };
                 for r in 0..2 {
@@ -238,14 +238,15 @@ pub(super) unsafe fn tile<W: Weights<K>, K: Kernel, const MIN: bool>(
                     };
                     let mut meta = meta;
                     for turn in 0..FOUR {
-                        let dots = K::finish(dots[turn][r], ones);
-                        sums[turn][r] = fold::<MIN>(sums[turn][r], dots, scale, min, meta);
+                        let sum = K::add(sums[turn][r], dots[turn][r], scale, meta.scale);
+                        sums[turn][r] = add_minima::<MIN>(sum, min, meta.scaled_sum);
                         meta = meta.rotate();
                     }
                 }
                 w = w.add(W::BLOCK_BYTES);
             }
-            output.write_half(token, tokens, row + half * HALF, sums);
+            let row = row + half * HALF;
+            output.write_half(token, tokens, row, sums, V::load(a));
         }
     }
 }

@@ -5,10 +5,10 @@
 //! - nibbles: 4 steps of 64 bytes; step j has columns 4j.. in the low nibbles and 16 + 4j.. in the high ones, as GGUF does;
 //! - bytes: 8 steps of 64 bytes; step j has columns 4j.., each plus 128.
 
-use super::{float, k, ActivationKind};
+use super::{float, k, pair, ActivationKind};
 use crate::dtype::DType;
 use crate::memory::Block;
-use crate::simd::{bf16_to_f32, f16_to_f32};
+use crate::simd::{bf16_to_f32, byte_dot, f16_to_f32};
 
 /// Rows of a group.
 pub const GROUP: usize = 16;
@@ -259,6 +259,8 @@ impl PackedWeight {
         if m == super::singles(m) {
             return 0;
         }
+        let kind = self.activation_kind();
+        let groups = 1 + usize::from(pair::applies(self, kind, byte_dot(), m));
         match self.layout {
             Layout::Float => {
                 let wide = if self.dtype == DType::F32 {
@@ -268,13 +270,10 @@ impl PackedWeight {
                 };
                 super::float::interleaved_bytes(m, self.cols) + wide
             }
-            Layout::K(shape) => {
-                self.cols / BLOCK * k::tile_block_bytes(shape, self.activation_kind())
-            }
+            Layout::K(shape) => groups * self.cols / BLOCK * k::tile_block_bytes(shape, kind),
             _ => {
-                let block =
-                    super::tile::tile_block_bytes(self.activation_kind(), self.layout.min());
-                self.cols / BLOCK * block
+                let block = super::tile::tile_block_bytes(kind, self.layout.min());
+                groups * self.cols / BLOCK * block
             }
         }
     }

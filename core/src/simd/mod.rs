@@ -121,6 +121,13 @@ pub trait Vector: Copy {
     /// The i16 lanes as i8, saturated: eight of `self`, then eight of `b`.
     fn narrow_i16(self, b: Self) -> Self;
 
+    /// The value itself, where it stands. LLVM sorts the terms of a sum anew and moves what is used once to its use, so that products of a
+    /// loop that is written out wait for their sums in memory; it moves nothing past this.
+    #[inline(always)]
+    fn pinned(self) -> Self {
+        self
+    }
+
     /// `[a0, b0, a1, b1, a2, b2, a3, b3]` of i16.
     fn zip_low_i16(self, b: Self) -> Self;
     /// `[a4, b4, a5, b5, a6, b6, a7, b7]` of i16.

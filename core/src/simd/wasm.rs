@@ -3,6 +3,17 @@
 use super::{Vector, LANES};
 use core::arch::wasm32::*;
 
+/// [`Vector::pinned`]: a call whose function LLVM may not look into, as another one could take its place. The build puts the value in
+/// place of the call afterwards.
+#[cfg(feature = "relaxed")]
+#[linkage = "weak"]
+#[unsafe(no_mangle)]
+#[inline(never)]
+#[allow(improper_ctypes_definitions)]
+extern "C" fn pinned(value: v128) -> v128 {
+    value
+}
+
 /// A 128-bit vector.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -232,6 +243,12 @@ impl Vector for V {
     #[inline(always)]
     fn narrow_i16(self, b: V) -> V {
         V(i8x16_narrow_i16x8(self.0, b.0))
+    }
+
+    #[cfg(feature = "relaxed")]
+    #[inline(always)]
+    fn pinned(self) -> V {
+        V(pinned(self.0))
     }
 
     #[inline(always)]

@@ -1,5 +1,6 @@
 //! How quants, which are bytes of at most 63, meet activations: a way for each kind of activations and of machine.
 
+use crate::linear::kernels::{add_nibbles, float_scales, Kernel, NibblesByBytes};
 use crate::simd::{Vector, V};
 
 /// How quartets of quants meet those of activations.
@@ -19,6 +20,13 @@ pub trait Dot {
     #[inline(always)]
     fn two(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V {
         sum.add_i32(Self::finish(Self::narrow(V::zero(), values, quants)))
+    }
+    /// Adds narrow sums of nibbles as [`Kernel::add`] does of the tiles; the scales of activations are i16 twice in a lane.
+    ///
+    /// [`Kernel::add`]: crate::linear::kernels::Kernel::add
+    #[inline(always)]
+    fn add(sums: V, narrow: V, scale: V, scales: V) -> V {
+        add_nibbles(sums, Self::finish(narrow), scale, float_scales(scales))
     }
     /// Quants, which are bytes, as they meet activations.
     fn widen(quants: V) -> Self::Quartet;
@@ -46,6 +54,10 @@ impl Dot for ByPairs {
     #[inline(always)]
     fn finish(sum: V) -> V {
         sum.pairs_i16()
+    }
+    #[inline(always)]
+    fn add(sums: V, narrow: V, scale: V, scales: V) -> V {
+        NibblesByBytes::<true>::add(sums, narrow, scale, scales)
     }
     #[inline(always)]
     fn widen(quants: V) -> V {

@@ -7,8 +7,10 @@ use super::quant::{place, quants, scale_and_min, super_scales, Quant, Q2K, Q3K, 
 use super::{Shape, INTEGERS, SUPER};
 use crate::dtype::DType;
 use crate::linear::activations::{FOUR, META, PIECE};
-use crate::linear::kernels::{NibblesByBytes, NibblesByQuads, NibblesByWords};
-use crate::linear::quantized::{fold, Meta};
+use crate::linear::kernels::{
+    add_bytes, float_scales, NibblesByBytes, NibblesByQuads, NibblesByWords,
+};
+use crate::linear::quantized::{add_minima, Meta};
 use crate::linear::tile::{self, Unpacked};
 use crate::linear::weight::BLOCK;
 use crate::linear::{
@@ -107,7 +109,7 @@ unsafe fn tile_of(
     output: Output,
 ) {
     let scales = 1 + usize::from(!matches!(dtype, DType::Q4_K | DType::Q5_K));
-    let nibbles = dtype == DType::Q4_K;
+    let nibbles = Shape::of(dtype).is_some_and(Shape::nibbles);
     // SAFETY: the caller's.
     unsafe {
         match (x.kind, x.dot) {
@@ -145,7 +147,8 @@ unsafe fn tile_of(
 
 /// What the activations of a block's halves, or of all of it, are scaled by.
 #[inline(always)]
-fn metas([scale, total, _, first]: [V; META], halves: bool) -> [Meta; 2] {
+fn metas([scales, total, _, first]: [V; META], halves: bool) -> [Meta; 2] {
+    let scale = float_scales(scales);
     if !halves {
         return [Meta::new(scale, total); 2];
     }
@@ -199,13 +202,20 @@ unsafe fn vector<Q: Quant, D: Dot>(
                     });
                 });
                 let meta = a.add(PIECE * 8 * D::PIECES);
-                let metas = metas(V::load(meta).splats(), shape.halves);
+                let behind = V::load(meta).splats();
+                let metas = metas(behind, shape.halves);
                 unroll!(R in [0, 1, 2, 3] {
                     let mut part = |half: usize| {
                         let dots = dots[half][R];
-                        let dots = if shape.narrow() { D::finish(dots) } else { dots };
                         let (scale, min) = scale_and_min::<Q>(w, half, R, d[R], d_min[R]);
-                        sums[R] = fold::<true>(sums[R], dots, scale, min, metas[half]);
+                        let meta = metas[half];
+                        let sum = if shape.nibbles() {
+                            D::add(sums[R], dots, scale, behind[0])
+                        } else {
+                            let dots = if shape.narrow() { D::finish(dots) } else { dots };
+                            add_bytes(sums[R], dots, scale, meta.scale)
+                        };
+                        sums[R] = add_minima::<true>(sum, min, meta.scaled_sum);
                     };
                     part(0);
                     if shape.halves {
@@ -216,10 +226,33 @@ unsafe fn vector<Q: Quant, D: Dot>(
                 a = meta.add(PIECE * META);
             }
         }
+        let unit = V::load32_splat(a);
         for (r, sum) in sums.into_iter().enumerate() {
-            output.write(token, row + r * LANES, sum);
+            output.write(token, row + r * LANES, sum.mul(unit));
         }
     }
+}
+
+/// One token of Q4_K, by pairs.
+/// # Safety
+/// As [`crate::linear::linear`], for a group of rows.
+pub unsafe fn vector_of_nibbles(
+    packed: *const u8,
+    x: &Activations,
+    token: usize,
+    row: usize,
+    output: Output,
+) {
+    // SAFETY: the caller's.
+    unsafe { vector::<Q4K, ByPairs>(packed, x, token, row, output) }
+}
+
+/// Unpacks a group of Q4_K as [`tile::unpack`] does one of Q4_1.
+/// # Safety
+/// As there.
+pub unsafe fn unpack_nibbles(packed: *const u8, blocks: usize, to: *mut u8) {
+    // SAFETY: the caller's.
+    unsafe { unpack::<Q4K>(packed, blocks / BLOCKS, false, to) }
 }
 
 /// Unpacks a group to two halves of 8 rows; of each its blocks: for each scale the F32 scales, the minima, then the vectors in
@@ -330,8 +363,8 @@ unsafe fn tile<D: Dot>(
                         for r in 0..2 {
                             let (scale, min) =
                                 (V::load(w.add(16 * r)), V::load(w.add(32 + 16 * r)));
-                            sums[turn][r] =
-                                fold::<true>(sums[turn][r], dots[turn][r], scale, min, meta);
+                            let sum = add_bytes(sums[turn][r], dots[turn][r], scale, meta.scale);
+                            sums[turn][r] = add_minima::<true>(sum, min, meta.scaled_sum);
                         }
                         meta = meta.rotate();
                     }
@@ -339,7 +372,8 @@ unsafe fn tile<D: Dot>(
                 }
                 a = meta.add(PIECE * META * FOUR);
             }
-            output.write_half(token, tokens, row + half * HALF, sums);
+            let row = row + half * HALF;
+            output.write_half(token, tokens, row, sums, V::load(a));
         }
     }
 }

@@ -16,7 +16,7 @@ mod quant;
 #[cfg(test)]
 mod tests;
 
-pub(super) use kernels::{group, tile_block_bytes};
+pub(super) use kernels::{group, tile_block_bytes, unpack_nibbles, vector_of_nibbles};
 pub(super) use pack::{pack, row};
 
 use super::GROUP;
@@ -67,6 +67,11 @@ impl Shape {
         } else {
             1 << (self.low + self.high - 1)
         }
+    }
+
+    /// Whether unpacked rows are those of Q4_1: tiles of nibbles compute both.
+    pub const fn nibbles(self) -> bool {
+        self.low == 4 && self.high == 0
     }
 
     /// Whether i16 hold the sums of all products of two bytes that share a scale.

@@ -1,4 +1,5 @@
 use crate::dtype::DType;
+use crate::linear::kernels::FEW;
 use crate::linear::test_rig::{bits, naive, nmse, packed, run, run_groups, run_with, Random};
 use crate::linear::{ActivationKind, PackedWeight};
 use crate::simd::{f32_to_f16, ByteDot};
@@ -93,8 +94,9 @@ fn a_row_has_the_same_bits_whatever_the_batch_and_the_split() {
 fn every_kernel_gives_the_same_bits() {
     let mut random = Random(5);
     for dtype in KINDS {
-        for m in [1, 2, 7] {
-            let (rows, cols) = (20, 512);
+        for m in [1, 2, 7, FEW + 3] {
+            // A pair of groups, and another one.
+            let (rows, cols) = (41, 512);
             let weight = packed(dtype, rows, cols, &file(dtype, rows, cols, &mut random));
             let x = random.normals(m * cols);
             let words = run_groups(&weight, ActivationKind::I16, &x, m, None, 9);
@@ -110,7 +112,7 @@ fn every_kernel_gives_the_same_bits() {
 fn the_greatest_sums_do_not_overflow() {
     for dtype in KINDS {
         for (byte, sign) in [(0xff, 1.0), (0x00, -1.0), (0xff, -1.0), (0x7f, 1.0)] {
-            let (rows, cols, m) = (16, 256, 5);
+            let (rows, cols, m) = (32, 256, FEW + 5);
             let mut src = vec![byte; dtype.row_bytes(cols) * rows];
             for block in src.chunks_exact_mut(dtype.block().1) {
                 for at in float_places(dtype) {
@@ -126,7 +128,7 @@ fn the_greatest_sums_do_not_overflow() {
                 (ActivationKind::I8, ByteDot::Unsigned),
             ];
             for (kind, dot) in kernels {
-                let got = run_with(&weight, kind, dot, &x, m, None, 1);
+                let got = run_with(&weight, kind, dot, &x, m, None, 2);
                 let near = |(g, t): (&f32, &f32)| (g - t).abs() <= 2e-5 * t.abs().max(1.0);
                 assert!(
                     got.iter().zip(&truth).all(near),

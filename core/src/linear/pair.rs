@@ -1,0 +1,237 @@
+//! Two groups of nibbles by four tokens at a time, where the dot of bytes is one of pairs.
+//!
+//! Twice two halves share the activations of a block, so that what is made of these, loads with their bounds checks and rotations, costs
+//! a fourth. They stay in locals meanwhile, most of them in V8's stack frame, from where a load needs no check. For that the loop over
+//! the columns is written out, and operations stay in this order: see [`Vector::pinned`].
+
+use super::activations::{FOUR, META, PIECE};
+use super::kernels::{Kernel, NibblesByBytes};
+use super::quantized::{add_minima, start, vector};
+use super::tile::{unpack, Unpacked, Weights};
+use super::weight::{Layout, BLOCK};
+use super::{k, singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF};
+use crate::simd::{ByteDot, Vector, BYTE_DOT, V};
+
+/// Whether the build has this kernel; tests have all.
+const BYTES: bool = BYTE_DOT || cfg!(test);
+
+/// Pieces of a block.
+const PIECES: usize = BLOCK / 4;
+
+/// Sums of four rows twice, by four tokens in turns.
+type Sums = [[V; 2]; FOUR];
+
+/// Whether a weight and `m` tokens go this way.
+pub(super) fn applies(weight: &PackedWeight, kind: ActivationKind, dot: ByteDot, m: usize) -> bool {
+    let nibbles = match weight.layout() {
+        Layout::Nibble { .. } => true,
+        Layout::K(shape) => shape.nibbles(),
+        _ => false,
+    };
+    let pairs = kind == ActivationKind::I8 && matches!(dot, ByteDot::Pairs | ByteDot::Seven);
+    BYTES && nibbles && pairs && m - singles(m) > NibblesByBytes::<true>::FEW
+}
+
+/// The rows of a group and the next one.
+/// # Safety
+/// As [`super::linear`], for both groups, of a weight to which this [`applies`].
+pub(super) unsafe fn rows(
+    weight: &PackedWeight,
+    group: usize,
+    x: &Activations,
+    m: usize,
+    output: Output,
+    scratch: *mut u8,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        match weight.layout() {
+            Layout::Nibble { min: false } => {
+                let (vector, unpack) = (
+                    vector::<NibblesByBytes<false>, false>,
+                    unpack::<NibblesByBytes<false>, false>,
+                );
+                rows_by::<false>(weight, group, x, m, output, scratch, vector, unpack);
+            }
+            Layout::Nibble { min: true } => {
+                let (vector, unpack) = (
+                    vector::<NibblesByBytes<true>, true>,
+                    unpack::<NibblesByBytes<true>, true>,
+                );
+                rows_by::<true>(weight, group, x, m, output, scratch, vector, unpack);
+            }
+            _ => {
+                let (vector, unpack) = (k::vector_of_nibbles, k::unpack_nibbles);
+                rows_by::<true>(weight, group, x, m, output, scratch, vector, unpack);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn rows_by<const MIN: bool>(
+    weight: &PackedWeight,
+    group: usize,
+    x: &Activations,
+    m: usize,
+    output: Output,
+    scratch: *mut u8,
+    vector: unsafe fn(*const u8, &Activations, usize, usize, Output),
+    unpack: unsafe fn(*const u8, usize, *mut u8),
+) {
+    let (blocks, tiled) = (x.k / BLOCK, m - singles(m));
+    // SAFETY: the caller's.
+    unsafe {
+        for (i, group) in [group, group + 1].into_iter().enumerate() {
+            for token in tiled..m {
+                vector(weight.group(group), x, token, group * GROUP, output);
+            }
+            let halves = scratch.add(2 * i * half_bytes::<MIN>(blocks));
+            unpack(weight.group(group), blocks, halves);
+        }
+        for token in (0..tiled).step_by(FOUR) {
+            let tokens = (m - token).min(FOUR);
+            tile::<MIN>(scratch, x, token, tokens, group * GROUP, output);
+        }
+    }
+}
+
+/// Bytes of half a group of unpacked blocks.
+const fn half_bytes<const MIN: bool>(blocks: usize) -> usize {
+    blocks * <Unpacked<NibblesByBytes<MIN>, MIN> as Weights<NibblesByBytes<MIN>>>::BLOCK_BYTES
+}
+
+/// Up to four tokens by 32 rows.
+/// # Safety
+/// As [`super::linear`], for rows of two groups that [`unpack`] wrote one behind the other.
+#[inline(never)]
+unsafe fn tile<const MIN: bool>(
+    unpacked: *const u8,
+    x: &Activations,
+    token: usize,
+    tokens: usize,
+    row: usize,
+    output: Output,
+) {
+    let blocks = x.k / BLOCK;
+    let half = half_bytes::<MIN>(blocks);
+    let mut sums = [[[V::zero(); 2]; FOUR]; 4];
+    // SAFETY: there are four halves of `blocks` blocks, and the tokens are there; quantized activations have blocks.
+    unsafe {
+        let mut w = unpacked;
+        let mut a = x.quantized(token);
+        std::hint::assert_unchecked(blocks > 0);
+        for _ in 0..blocks {
+            let activations = Block::<MIN>::load(a);
+            let [first, second, third, fourth] = &mut sums;
+            activations.add(w, first);
+            activations.add(w.add(half), second);
+            activations.add(w.add(2 * half), third);
+            activations.add(w.add(3 * half), fourth);
+            w = w.add(half_bytes::<MIN>(1));
+            a = a.add(PIECE * (PIECES + META) * FOUR);
+        }
+        let units = V::load(a);
+        for (half, sums) in sums.into_iter().enumerate() {
+            output.write_half(token, tokens, row + half * HALF, sums, units);
+        }
+    }
+}
+
+/// A block of four tokens.
+struct Block<const MIN: bool> {
+    /// Each piece as it lies, and two turns on.
+    pieces: [[V; 2]; PIECES],
+    /// What the dots of a turn begin with.
+    starts: [V; FOUR],
+    /// The scales in each turn.
+    scales: [V; FOUR],
+    /// The scaled sums in each turn.
+    scaled_sums: [V; FOUR],
+}
+
+impl<const MIN: bool> Block<MIN> {
+    /// # Safety
+    /// A block must lie there.
+    #[inline(always)]
+    unsafe fn load(a: *const u8) -> Block<MIN> {
+        // SAFETY: the caller's.
+        unsafe {
+            let meta = a.add(16 * PIECES);
+            let start = start::<NibblesByBytes<MIN>>(|| V::load(meta.add(32)));
+            Block {
+                pieces: std::array::from_fn(|i| {
+                    let piece = V::load(a.add(16 * i));
+                    [piece, piece.rotate().rotate()]
+                }),
+                starts: turns(start),
+                scales: turns(NibblesByBytes::<MIN>::scales(V::load(meta))),
+                scaled_sums: turns(V::load(meta.add(16))),
+            }
+        }
+    }
+
+    /// Adds the products of a block of 8 rows to their sums.
+    /// # Safety
+    /// An unpacked block must lie there.
+    #[inline(always)]
+    unsafe fn add(&self, w: *const u8, sums: &mut Sums) {
+        let mut dots = self.starts.map(|start| [start; 2]);
+        let [a, b, c, d, e, f, g, h] = self.pieces;
+        // SAFETY: the caller's.
+        unsafe {
+            let quants = Unpacked::<NibblesByBytes<MIN>, MIN>::quants(w, 0);
+            add_dots(&mut dots, a, quants);
+            add_dots(&mut dots, b, quants.add(32));
+            add_dots(&mut dots, c, quants.add(2 * 32));
+            add_dots(&mut dots, d, quants.add(3 * 32));
+            add_dots(&mut dots, e, quants.add(4 * 32));
+            add_dots(&mut dots, f, quants.add(5 * 32));
+            add_dots(&mut dots, g, quants.add(6 * 32));
+            add_dots(&mut dots, h, quants.add(7 * 32));
+            for r in 0..2 {
+                let scale = V::load(w.add(16 * r));
+                let min = if MIN {
+                    V::load(w.add(32 + 16 * r))
+                } else {
+                    V::zero()
+                };
+                for turn in 0..FOUR {
+                    let (sum, dots) = (&mut sums[turn][r], dots[turn][r]);
+                    let scaled = NibblesByBytes::<MIN>::add(*sum, dots, scale, self.scales[turn]);
+                    *sum = add_minima::<MIN>(scaled, min, self.scaled_sums[turn]);
+                }
+            }
+        }
+    }
+}
+
+/// A vector of four tokens in each turn, as [`super::tile::tile`] has them.
+#[inline(always)]
+fn turns(tokens: V) -> [V; FOUR] {
+    let second = tokens.rotate();
+    let third = second.rotate();
+    [tokens, second, third, third.rotate()]
+}
+
+/// Adds the dots of four columns: in two turns of a piece as it lies, in two of it two turns on.
+///
+/// Two products, then two sums: one after the other the sums take up units that only the products could use.
+/// # Safety
+/// Two vectors of 8 rows must lie there.
+#[inline(always)]
+unsafe fn add_dots([a, b, c, d]: &mut Sums, piece: [V; 2], quants: *const u8) {
+    // SAFETY: the caller's.
+    let rows = unsafe { [V::load(quants), V::load(quants.add(16))] };
+    // Pinned, so that turns are made anew of them: all four of a block would be loads, and those are as scarce.
+    for ([first, second], piece) in [([a, b], piece[0]), ([c, d], piece[1])] {
+        let piece = piece.pinned();
+        for (dots, values) in [(first, piece), (second, piece.rotate())] {
+            let products = rows.map(|rows| values.dot_i8_u7(rows).pinned());
+            for (dot, product) in dots.iter_mut().zip(products) {
+                *dot = dot.add_i16(product).pinned();
+            }
+        }
+    }
+}
