@@ -234,6 +234,18 @@ export class TokenizerError extends LLMForgeError {
   }
 }
 
+/** A package that is fetched when it is first needed cannot be had. */
+export class PackageError extends LLMForgeError {
+  /** Creates the error for a package; `reason` is what the runtime said. */
+  constructor(name: string, reason: string, options?: ErrorOptions) {
+    super(
+      "PACKAGE",
+      `the package ${name} cannot be loaded: ${reason}; packages are fetched on the first run, so run it once where their registry answers`,
+      options,
+    );
+  }
+}
+
 /** A permission is missing for something that the caller asked for. */
 export class PermissionError extends LLMForgeError {
   /** Creates the error; `flag` is the Deno flag that grants it, such as `"-R"`. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { importPackage } from "../package.ts";
 import { EXIT_INTERRUPTED, interruptSignal } from "./interrupt.ts";
 import { plainRun } from "./plain_run.ts";
 import { reportError } from "./report.ts";
@@ -12,7 +13,8 @@ import { reportError } from "./report.ts";
 export async function main(args: readonly string[]): Promise<number> {
   const signal = interruptSignal();
   try {
-    const job = plainRun(args, signal) ?? (await import("./parse.ts")).parse(args, signal);
+    const job = plainRun(args, signal) ??
+      (await importPackage("commander", () => import("./parse.ts"))).parse(args, signal);
     return job === undefined ? 0 : await job();
   } catch (error) {
     if (signal.aborted) return EXIT_INTERRUPTED;

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { TokenizerError } from "../errors.ts";
+import { LLMForgeError, TokenizerError } from "../errors.ts";
+import { importPackage } from "../package.ts";
 import { strftime } from "./strftime.ts";
 
 /** One message of a conversation. */
@@ -67,7 +68,7 @@ export class ChatTemplate {
       const render = await (this.#compiled ??= compile(this.source));
       return render({ ...GLOBALS, ...variables, messages, add_generation_prompt: addGenerationPrompt });
     } catch (cause) {
-      if (cause instanceof TokenizerError) throw cause;
+      if (cause instanceof LLMForgeError) throw cause;
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new TokenizerError(
         `the chat template cannot be rendered: ${reason}; give the model a plain prompt`,
@@ -80,7 +81,10 @@ export class ChatTemplate {
 }
 
 async function compile(source: string): Promise<Render> {
-  const { Environment, Interpreter, Template } = await import("@huggingface/jinja");
+  const { Environment, Interpreter, Template } = await importPackage(
+    "@huggingface/jinja",
+    () => import("@huggingface/jinja"),
+  );
   const { parsed } = new Template(source);
   // Not the template's own `render`: its globals cannot be replaced, and its dates speak the machine's language.
   return (variables) => {

@@ -6,6 +6,7 @@
  */
 
 import type { BPE, Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
+import { importPackage } from "../package.ts";
 import type { EncodeOptions, TokenPair } from "./tokenizer.ts";
 import type { PairRanks } from "./pair_ranks.ts";
 
@@ -56,7 +57,7 @@ export async function createEncoder(
   makeModel: (library: Library) => LibraryModel | Promise<LibraryModel>,
   config: Readonly<Record<string, unknown>> = {},
 ): Promise<Encode> {
-  const library = await import("@huggingface/tokenizers");
+  const library = await importPackage("@huggingface/tokenizers", () => import("@huggingface/tokenizers"));
   const model = await makeModel(library);
   const { added_tokens: added } = pipeline;
   for (const { content, id } of added) model.tokens_to_ids.set(content, id);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { InvalidArgumentError, TokenizerError } from "../errors.ts";
+import { InvalidArgumentError, LLMForgeError, TokenizerError } from "../errors.ts";
 import { type ChatMessage, ChatTemplate, type ChatTemplateOptions } from "./chat_template.ts";
 import type { Encode } from "./encoder.ts";
 import type { DecodeOptions, EncodeOptions, StreamDecoder, Tokenizer, TokenPair } from "./tokenizer.ts";
@@ -93,7 +93,7 @@ export class ModelTokenizer implements Tokenizer {
       this.#encode = await this.#definition.createEncoder();
     } catch (cause) {
       this.#preparing = undefined;
-      if (cause instanceof TokenizerError) throw cause;
+      if (cause instanceof LLMForgeError) throw cause;
       throw new TokenizerError(
         `the tokenizer cannot be built: ${messageOf(cause)}; convert the model again`,
         { cause },

@@ -158,3 +158,25 @@ Deno.test("cli: a context that fills keeps what was printed and fails by name", 
   assert(stdout.length > 0);
   assertStringIncludes(stderr, "the context holds 8");
 });
+
+Deno.test("cli: a package that cannot be fetched is named, with what to do", async () => {
+  // A cache that has no packages, and a port where no registry listens.
+  const cache = await Deno.makeTempDir();
+  try {
+    const env = { DENO_DIR: cache, NPM_CONFIG_REGISTRY: "http://127.0.0.1:9/" };
+    for (
+      const [args, name] of [
+        [["--help"], "commander"],
+        [["x"], "@huggingface/tokenizers"],
+      ] as const
+    ) {
+      const { code, stderr } = await runCli(args, { env });
+      assertEquals(code, 1);
+      const last = stderr.trimEnd().split("\n").at(-1) ?? "";
+      assertStringIncludes(last, `llmforge: the package ${name} cannot be loaded: `);
+      assertStringIncludes(last, "run it once where their registry answers");
+    }
+  } finally {
+    await Deno.remove(cache, { recursive: true });
+  }
+});
