@@ -32,6 +32,43 @@ pub(super) fn applies(weight: &PackedWeight, kind: ActivationKind, dot: ByteDot,
     BYTES && nibbles && pairs && m - singles(m) > NibblesByBytes::<true>::FEW
 }
 
+/// What computes a kind of weights.
+struct Ways {
+    /// A token by a group.
+    vector: unsafe fn(*const u8, &Activations, usize, usize, Output),
+    /// A group to two halves.
+    unpack: unsafe fn(*const u8, usize, *mut u8),
+    /// Four tokens by four halves.
+    tile: unsafe fn(*const u8, &Activations, usize, usize, usize, Output),
+    /// Bytes of a half.
+    half_bytes: usize,
+}
+
+impl Ways {
+    fn of(layout: Layout, blocks: usize) -> Ways {
+        match layout {
+            Layout::Nibble { min: false } => Ways {
+                vector: vector::<NibblesByBytes<false>, false>,
+                unpack: unpack::<NibblesByBytes<false>, false>,
+                tile: tile::<false>,
+                half_bytes: half_bytes::<false>(blocks),
+            },
+            Layout::Nibble { min: true } => Ways {
+                vector: vector::<NibblesByBytes<true>, true>,
+                unpack: unpack::<NibblesByBytes<true>, true>,
+                tile: tile::<true>,
+                half_bytes: half_bytes::<true>(blocks),
+            },
+            _ => Ways {
+                vector: k::vector_of_nibbles,
+                unpack: k::unpack_nibbles,
+                tile: tile::<true>,
+                half_bytes: half_bytes::<true>(blocks),
+            },
+        }
+    }
+}
+
 /// The rows of a group and the next one.
 /// # Safety
 /// As [`super::linear`], for both groups, of a weight to which this [`applies`].
@@ -43,56 +80,20 @@ pub(super) unsafe fn rows(
     output: Output,
     scratch: *mut u8,
 ) {
-    // SAFETY: the caller's.
-    unsafe {
-        match weight.layout() {
-            Layout::Nibble { min: false } => {
-                let (vector, unpack) = (
-                    vector::<NibblesByBytes<false>, false>,
-                    unpack::<NibblesByBytes<false>, false>,
-                );
-                rows_by::<false>(weight, group, x, m, output, scratch, vector, unpack);
-            }
-            Layout::Nibble { min: true } => {
-                let (vector, unpack) = (
-                    vector::<NibblesByBytes<true>, true>,
-                    unpack::<NibblesByBytes<true>, true>,
-                );
-                rows_by::<true>(weight, group, x, m, output, scratch, vector, unpack);
-            }
-            _ => {
-                let (vector, unpack) = (k::vector_of_nibbles, k::unpack_nibbles);
-                rows_by::<true>(weight, group, x, m, output, scratch, vector, unpack);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-unsafe fn rows_by<const MIN: bool>(
-    weight: &PackedWeight,
-    group: usize,
-    x: &Activations,
-    m: usize,
-    output: Output,
-    scratch: *mut u8,
-    vector: unsafe fn(*const u8, &Activations, usize, usize, Output),
-    unpack: unsafe fn(*const u8, usize, *mut u8),
-) {
     let (blocks, tiled) = (x.k / BLOCK, m - singles(m));
+    let ways = Ways::of(weight.layout(), blocks);
     // SAFETY: the caller's.
     unsafe {
         for (i, group) in [group, group + 1].into_iter().enumerate() {
             for token in tiled..m {
-                vector(weight.group(group), x, token, group * GROUP, output);
+                (ways.vector)(weight.group(group), x, token, group * GROUP, output);
             }
-            let halves = scratch.add(2 * i * half_bytes::<MIN>(blocks));
-            unpack(weight.group(group), blocks, halves);
+            let halves = scratch.add(2 * i * ways.half_bytes);
+            (ways.unpack)(weight.group(group), blocks, halves);
         }
         for token in (0..tiled).step_by(FOUR) {
             let tokens = (m - token).min(FOUR);
-            tile::<MIN>(scratch, x, token, tokens, group * GROUP, output);
+            (ways.tile)(scratch, x, token, tokens, group * GROUP, output);
         }
     }
 }
