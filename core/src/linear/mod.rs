@@ -34,6 +34,9 @@ const HALF: usize = GROUP / 2;
 /// Vectors of four rows that make a group.
 const QUADS: usize = GROUP / LANES;
 
+/// Floats of a line of the cache.
+const LINE: usize = 16;
+
 /// Where a kernel puts its rows: `y[token * stride + row]`, `bias` added.
 #[derive(Clone, Copy)]
 struct Output {
@@ -103,6 +106,25 @@ pub unsafe fn linear(
 }
 
 impl Output {
+    /// Reads a byte of each line of `y` where `ROWS` rows of four tokens will go, so that the lines are there by then: a store that waits
+    /// for its line holds up those behind it, which are sums of the next tile. Gives what is read, to be used somehow.
+    /// # Safety
+    /// `y` must be valid for the rows.
+    #[inline(always)]
+    unsafe fn fetch<const ROWS: usize>(self, token: usize, tokens: usize, row: usize) -> u8 {
+        let mut seen = 0;
+        if tokens == FOUR && row + ROWS <= self.rows {
+            for t in 0..FOUR {
+                let y = self.y.wrapping_add((token + t) * self.stride + row);
+                for line in (0..ROWS).step_by(LINE) {
+                    // SAFETY: the caller's.
+                    seen |= unsafe { y.wrapping_add(line).cast::<u8>().read() };
+                }
+            }
+        }
+        seen
+    }
+
     /// Writes half a group of rows of up to four tokens, as they stand in the turns of a tile, times the tokens' units.
     /// # Safety
     /// `y` and `bias` must be valid for them.

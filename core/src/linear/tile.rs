@@ -194,6 +194,8 @@ pub(super) unsafe fn tile<W: Weights<K>, K: Kernel, const MIN: bool>(
     let pieces = x.pieces / W::PARTS;
     let weights = W::new();
     debug_assert!(pieces > 0 && blocks > 0);
+    // SAFETY: the caller's.
+    let seen = unsafe { output.fetch::<GROUP>(token, tokens, row) };
     for half in 0..2 {
         let mut sums = [[V::zero(); 2]; FOUR];
         // SAFETY: the group has two halves of `blocks` blocks, and the tokens are there; quantized activations have pieces and blocks.
@@ -249,4 +251,5 @@ pub(super) unsafe fn tile<W: Weights<K>, K: Kernel, const MIN: bool>(
             output.write_half(token, tokens, row, sums, V::load(a));
         }
     }
+    std::hint::black_box(seen);
 }
