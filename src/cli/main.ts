@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { importPackage } from "../package.ts";
+import { importPackage } from "../import_package.ts";
 import { EXIT_INTERRUPTED, interruptSignal } from "./interrupt.ts";
 import { plainRun } from "./plain_run.ts";
 import { reportError } from "./report.ts";

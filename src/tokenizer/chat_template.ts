@@ -6,7 +6,7 @@
  */
 
 import { LLMForgeError, TokenizerError } from "../errors.ts";
-import { importPackage } from "../package.ts";
+import { importPackage } from "../import_package.ts";
 import { strftime } from "./strftime.ts";
 
 /** One message of a conversation. */
@@ -65,7 +65,11 @@ export class ChatTemplate {
     { addGenerationPrompt = true }: ChatTemplateOptions = {},
   ): Promise<string> {
     try {
-      const render = await (this.#compiled ??= compile(this.source));
+      const render = await (this.#compiled ??= compile(this.source).catch((cause) => {
+        // Perhaps a package that could not be fetched this time.
+        this.#compiled = undefined;
+        throw cause;
+      }));
       return render({ ...GLOBALS, ...variables, messages, add_generation_prompt: addGenerationPrompt });
     } catch (cause) {
       if (cause instanceof LLMForgeError) throw cause;

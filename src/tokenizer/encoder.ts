@@ -6,7 +6,7 @@
  */
 
 import type { BPE, Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
-import { importPackage } from "../package.ts";
+import { importPackage } from "../import_package.ts";
 import type { EncodeOptions, TokenPair } from "./tokenizer.ts";
 import type { PairRanks } from "./pair_ranks.ts";
 

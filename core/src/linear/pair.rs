@@ -6,14 +6,11 @@
 
 use super::activations::{FOUR, META, PIECE};
 use super::kernels::{Kernel, NibblesByBytes};
-use super::quantized::{add_minima, start, vector};
+use super::quantized::{add_minima, start, vector, BYTES};
 use super::tile::{unpack, Unpacked, Weights};
 use super::weight::{Layout, BLOCK};
 use super::{k, singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF};
-use crate::simd::{ByteDot, Vector, BYTE_DOT, V};
-
-/// Whether the build has this kernel; tests have all.
-const BYTES: bool = BYTE_DOT || cfg!(test);
+use crate::simd::{ByteDot, Vector, V};
 
 /// Pieces of a block.
 const PIECES: usize = BLOCK / 4;

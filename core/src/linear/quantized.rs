@@ -10,8 +10,8 @@ use super::{singles, ActivationKind, Activations, Output, PackedWeight, GROUP, Q
 use crate::simd::{ByteDot, Vector, WidenF16, BYTE_DOT, LANES, V};
 
 /// Whether the build has kernels of bytes, and words for nibbles; tests have all.
-const BYTES: bool = BYTE_DOT || cfg!(test);
-const WORDS: bool = !BYTE_DOT || cfg!(test);
+pub(super) const BYTES: bool = BYTE_DOT || cfg!(test);
+pub(super) const WORDS: bool = !BYTE_DOT || cfg!(test);
 
 /// Rows of nibbles.
 /// # Safety

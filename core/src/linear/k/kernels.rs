@@ -10,17 +10,13 @@ use crate::linear::activations::{FOUR, META, PIECE};
 use crate::linear::kernels::{
     add_bytes, float_scales, NibblesByBytes, NibblesByQuads, NibblesByWords,
 };
-use crate::linear::quantized::{add_minima, Meta};
+use crate::linear::quantized::{add_minima, Meta, BYTES, WORDS};
 use crate::linear::tile::{self, Unpacked};
 use crate::linear::weight::BLOCK;
 use crate::linear::{
     singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF, QUADS,
 };
-use crate::simd::{ByteDot, Vector, BYTE_DOT, LANES, V};
-
-/// Whether the build has kernels of bytes, and of words; tests have both.
-const BYTES: bool = BYTE_DOT || cfg!(test);
-const WORDS: bool = !BYTE_DOT || cfg!(test);
+use crate::simd::{ByteDot, Vector, LANES, V};
 
 /// Blocks of a super-block.
 const BLOCKS: usize = SUPER / BLOCK;
