@@ -154,6 +154,9 @@ pub(super) const fn header(min: bool) -> usize {
 }
 
 /// One token: all 16 rows at once, unpacked in registers.
+///
+/// Sums are pinned, so that lines of memory are read from first to last: in LLVM's order, a row after the other and each from its end,
+/// the hardware does not read ahead as well.
 /// # Safety
 /// As [`super::linear`], for a group of rows.
 #[inline(never)]
@@ -181,7 +184,8 @@ pub(super) unsafe fn vector<K: Kernel, const MIN: bool>(
                 for (r, dot) in dots.iter_mut().enumerate() {
                     let quants = V::load(w.add(header(MIN) + (source * QUADS + r) * 16));
                     for (part, values) in values.into_iter().enumerate().take(K::PARTS) {
-                        *dot = K::step(*dot, values, K::unpack(quants, part, mask));
+                        let unpacked = K::unpack(quants, part, mask);
+                        *dot = K::step(*dot, values, unpacked).pinned();
                     }
                 }
             }
@@ -232,7 +236,7 @@ unsafe fn vector_by_nibbles<const MIN: bool>(
                     for (r, dots) in dots.iter_mut().enumerate() {
                         let bytes = V::load(quants.add(r * 16));
                         for (dot, nibbles) in dots.iter_mut().zip(nibbles) {
-                            *dot = dot.add_i16(nibbles.dot_i8_u8(bytes));
+                            *dot = dot.add_i16(nibbles.dot_i8_u8(bytes)).pinned();
                         }
                     }
                     quants = quants.add(QUADS * 16);
