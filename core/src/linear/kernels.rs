@@ -46,15 +46,6 @@ pub(super) trait Kernel {
     fn unpack(packed: V, part: usize, mask: V) -> V;
     /// Adds a product to an accumulator.
     fn step(sum: V, activations: V, weights: V) -> V;
-    /// The same of two, in this order: see [`Vector::pinned`].
-    #[inline(always)]
-    fn step_two(sums: [V; 2], activations: V, weights: [V; 2]) -> [V; 2] {
-        let [first, second] = sums;
-        [
-            Self::step(first, activations, weights[0]).pinned(),
-            Self::step(second, activations, weights[1]).pinned(),
-        ]
-    }
     /// The scales of activations, i16 twice in a lane, as [`Kernel::add`] takes them.
     #[inline(always)]
     fn scales(pairs: V) -> V {
@@ -94,15 +85,6 @@ impl<const MIN: bool> Kernel for NibblesByBytes<MIN> {
     #[inline(always)]
     fn step(sum: V, activations: V, weights: V) -> V {
         sum.add_i16(activations.dot_i8_u7(weights))
-    }
-    /// Two products, then two sums: one after the other the sums take up units that only the products could use.
-    #[inline(always)]
-    fn step_two(sums: [V; 2], activations: V, weights: [V; 2]) -> [V; 2] {
-        let [first, second] = weights.map(|weights| activations.dot_i8_u7(weights).pinned());
-        [
-            sums[0].add_i16(first).pinned(),
-            sums[1].add_i16(second).pinned(),
-        ]
     }
     #[inline(always)]
     fn scales(pairs: V) -> V {

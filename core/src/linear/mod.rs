@@ -77,7 +77,7 @@ pub unsafe fn linear(
         // SAFETY: the scratch has room for it.
         unsafe { float::interleave(activations, m, scratch.cast()) };
     }
-    let pairs = pair::applies(weight, activations.kind, m);
+    let pairs = pair::applies(weight, activations.kind, activations.dot, m);
     while let Some(group) = groups.next() {
         // SAFETY: the caller's; the group lies within the weight.
         unsafe {

@@ -8,7 +8,7 @@
 use super::{float, k, pair, ActivationKind};
 use crate::dtype::DType;
 use crate::memory::Block;
-use crate::simd::{bf16_to_f32, f16_to_f32};
+use crate::simd::{bf16_to_f32, byte_dot, f16_to_f32};
 
 /// Rows of a group.
 pub const GROUP: usize = 16;
@@ -260,7 +260,7 @@ impl PackedWeight {
             return 0;
         }
         let kind = self.activation_kind();
-        let groups = 1 + usize::from(pair::applies(self, kind, m));
+        let groups = 1 + usize::from(pair::applies(self, kind, byte_dot(), m));
         match self.layout {
             Layout::Float => {
                 let wide = if self.dtype == DType::F32 {
