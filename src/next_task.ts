@@ -21,6 +21,11 @@ export async function nextTask(): Promise<void> {
   await nextTurn();
 }
 
+/** Takes note that the event loop has had a turn, and a rest: something was waited for that comes from another thread. */
+export function turned(): void {
+  lastPause = lastRest = performance.now();
+}
+
 /** Waits for the next turn of the event loop. */
 export async function nextTurn(): Promise<void> {
   const rest = performance.now() - lastRest > REST_INTERVAL;

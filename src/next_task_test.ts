@@ -1,5 +1,5 @@
 import { assert } from "@std/assert";
-import { nextTask, nextTurn } from "./next_task.ts";
+import { nextTask, nextTurn, turned } from "./next_task.ts";
 
 function work(milliseconds: number): void {
   const end = performance.now() + milliseconds;
@@ -35,6 +35,19 @@ Deno.test("timers run between steps", async () => {
     work(10);
     await nextTask();
   }
+  clearTimeout(timer);
+  assert(fired);
+});
+
+Deno.test("after a turn that was had elsewhere there is no pause", async () => {
+  let fired = false;
+  const timer = setTimeout(() => fired = true, 0);
+  work(10);
+  turned();
+  await nextTask();
+  assert(!fired);
+  work(10);
+  await nextTask();
   clearTimeout(timer);
   assert(fired);
 });

@@ -82,8 +82,8 @@ export interface TeamAbi {
   fault(): string | undefined;
   /** Sleeps while `finished` is `seen`; may return sooner. */
   wait(seen: number): void;
-  /** As `wait`, without holding the thread up. */
-  waitAsync(seen: number): Promise<void>;
+  /** As `wait`, without holding the thread up. Gives whether the event loop has had a turn meanwhile. */
+  waitAsync(seen: number): Promise<boolean>;
   /** Ends the threads. No step may be running. */
   free(): void;
 }

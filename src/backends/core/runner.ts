@@ -4,6 +4,7 @@
  * @module
  */
 import { BackendError } from "../../errors.ts";
+import { turned } from "../../next_task.ts";
 import { type CoreAbi, coreError, type TeamAbi } from "./abi.ts";
 
 /** A compiled Program with its step record. */
@@ -144,7 +145,7 @@ export class TeamRunner implements Runner {
     this.#driving = true;
     while (this.#running) {
       if (this.#took < SHORT_STEP) this.#look();
-      if (!this.#ended()) await this.#team.waitAsync(this.#seen);
+      if (!this.#ended() && await this.#team.waitAsync(this.#seen)) turned();
       this.#advance();
     }
     this.#driving = false;

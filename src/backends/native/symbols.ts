@@ -89,7 +89,10 @@ function nativeTeam(
     status: () => symbols.llmforge_team_status(team),
     fault: () => undefined,
     wait: (seen) => symbols.llmforge_team_wait(team, seen),
-    waitAsync: (seen) => waits.begin(symbols.team_wait_async(team, seen)),
+    async waitAsync(seen) {
+      await waits.begin(symbols.team_wait_async(team, seen));
+      return true;
+    },
     free: () => waits.afterwards(() => symbols.llmforge_team_free(team)),
   };
 }

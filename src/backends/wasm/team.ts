@@ -109,11 +109,12 @@ export async function startTeam(
     },
     async waitAsync(seen) {
       const waiting = Atomics.waitAsync(signalWord, 0, seen);
-      if (!waiting.async) return;
+      if (!waiting.async) return false;
       // Neither the wait nor the workers keep the process alive; a timer does.
       const alive = setTimeout(() => {}, 2 ** 31 - 1);
       await waiting.value;
       clearTimeout(alive);
+      return true;
     },
     free() {
       exports.team_free(team);
