@@ -4,7 +4,7 @@
 //! A quantized row is blocks of 32 columns, then its unit (F32). A value is its integer times the scale of its block, an integer of at
 //! most [`MAX_SCALE`], times the unit: so kernels may scale the dots of a block as integers, and the unit comes last.
 //! A block is pieces of 4 bytes, then [`META`] more of them: the scale (an i16, twice), the scale times the sum of the
-//! integers (F32), minus 8 times the sum (i32), and the scale times the sum of the first 16 (F32). Rows that go through tiles lie four
+//! integers (F32), minus 8 times the sum, and minus the sum of the first 16 (i32). Rows that go through tiles lie four
 //! and four together (`[piece][4 rows]`), those that go one by one ([`singles`]) each alone.
 //! A piece is four columns in `I8`, two in `I16`: of each four columns the first and third, then the second and fourth, the order in
 //! which a shift and a mask take bytes out of 16-bit lanes. In `Nibbles` four pieces are the low nibbles of 16 columns, the next four the high ones.
@@ -343,7 +343,7 @@ unsafe fn quantize(
             f32::from_bits(integer | integer << 16),
             scale * sum as f32,
             f32::from_bits(sum.wrapping_mul(-8) as u32),
-            scale * first as f32,
+            f32::from_bits(first.wrapping_neg() as u32),
         ]);
         write(behind, to.add(kind.pieces() * step), step);
     }

@@ -269,11 +269,6 @@ unsafe fn vector_by_nibbles<const MIN: bool>(
 
 impl Meta {
     #[inline(always)]
-    pub(super) fn new(scale: V, scaled_sum: V) -> Meta {
-        Meta { scale, scaled_sum }
-    }
-
-    #[inline(always)]
     pub(super) fn rotate(self) -> Meta {
         Meta {
             scale: self.scale.rotate(),

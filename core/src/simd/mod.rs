@@ -90,6 +90,8 @@ pub trait Vector: Copy {
 
     fn add_i32(self, b: Self) -> Self;
     fn sub_i32(self, b: Self) -> Self;
+    /// The low 32 bits of products of i32 lanes.
+    fn mul_i32(self, b: Self) -> Self;
     fn shl_i32<const N: u32>(self) -> Self;
     fn shr_u32<const N: u32>(self) -> Self;
     fn shr_i32<const N: u32>(self) -> Self;

@@ -200,6 +200,10 @@ impl Vector for V {
         self.bits(b, u32::wrapping_sub)
     }
     #[inline(always)]
+    fn mul_i32(self, b: V) -> V {
+        self.bits(b, u32::wrapping_mul)
+    }
+    #[inline(always)]
     fn shl_i32<const N: u32>(self) -> V {
         V(self.0.map(|x| x << N))
     }

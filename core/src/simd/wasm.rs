@@ -156,6 +156,10 @@ impl Vector for V {
         V(i32x4_sub(self.0, b.0))
     }
     #[inline(always)]
+    fn mul_i32(self, b: V) -> V {
+        V(i32x4_mul(self.0, b.0))
+    }
+    #[inline(always)]
     fn shl_i32<const N: u32>(self) -> V {
         V(i32x4_shl(self.0, N))
     }

@@ -9,6 +9,8 @@ pub trait Dot {
     type Quartet: Copy;
     /// Pieces of activations that make a quartet.
     const PIECES: usize;
+    /// Whether narrow sums are i32 like others.
+    const WIDE: bool;
     /// Reads a quartet with `load` from its first piece.
     fn quartet(load: impl Fn(usize) -> V) -> Self::Quartet;
     fn rotate(values: Self::Quartet) -> Self::Quartet;
@@ -20,6 +22,11 @@ pub trait Dot {
     #[inline(always)]
     fn two(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V {
         sum.add_i32(Self::finish(Self::narrow(V::zero(), values, quants)))
+    }
+    /// The same, times a scale (i16 twice in a lane) where that costs nothing: unless sums are [`Dot::WIDE`].
+    #[inline(always)]
+    fn scaled(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2], _scale: V) -> V {
+        Self::two(sum, values, quants)
     }
     /// Adds narrow sums of nibbles as [`Kernel::add`] does of the tiles; the scales of activations are i16 twice in a lane.
     ///
@@ -38,6 +45,7 @@ pub struct ByPairs;
 impl Dot for ByPairs {
     type Quartet = V;
     const PIECES: usize = 1;
+    const WIDE: bool = false;
     #[inline(always)]
     fn quartet(load: impl Fn(usize) -> V) -> V {
         load(0)
@@ -56,6 +64,10 @@ impl Dot for ByPairs {
         sum.pairs_i16()
     }
     #[inline(always)]
+    fn scaled(sum: V, values: [V; 2], quants: [V; 2], scale: V) -> V {
+        sum.add_i32(Self::narrow(V::zero(), values, quants).dot_i16(scale))
+    }
+    #[inline(always)]
     fn add(sums: V, narrow: V, scale: V, scales: V) -> V {
         NibblesByBytes::<true>::add(sums, narrow, scale, scales)
     }
@@ -71,6 +83,7 @@ pub struct ByQuads;
 impl Dot for ByQuads {
     type Quartet = V;
     const PIECES: usize = 1;
+    const WIDE: bool = true;
     #[inline(always)]
     fn quartet(load: impl Fn(usize) -> V) -> V {
         load(0)
@@ -104,6 +117,7 @@ pub struct ByWords;
 impl Dot for ByWords {
     type Quartet = [V; 2];
     const PIECES: usize = 2;
+    const WIDE: bool = true;
     #[inline(always)]
     fn quartet(load: impl Fn(usize) -> V) -> [V; 2] {
         [load(0), load(1)]

@@ -4,26 +4,42 @@
 //! blocks of 32 columns. A block is two vectors of bytes that hold the integers, then its quants in planes of bits:
 //! - the integers lie so that a shift of i32 lanes gives those of four rows: row `4r + i` is byte `r` of lane `i`.
 //!   With a scale for each 16 columns there is a vector for each half, else one of scales and one of minima.
-//!   Q2_K has both in one byte, four bits each; scales without minima are signed, plus 128.
+//!   Q2_K has both in one byte, four bits each; scales without minima are signed.
 //! - of the lower plane, 4 bits: 4 steps of 64 bytes (4 rows x 4 columns a vector), step j has columns 4j.. below and 16 + 4j.. above;
 //!   2 bits: 2 steps, step j has columns 4j.., 4(j + 2).., 4(j + 4).., 4(j + 6).. from the lowest bits up.
 //! - the upper plane, 2 bits: as a lower one of 2; 1 bit: one step, columns 4v.. in bit v.
+
+/// Repeats a block with a constant: what the block does with it is known when it is compiled.
+macro_rules! unroll {
+    ($name:ident in [$($value:literal),*] $block:block) => {
+        $({
+            const $name: usize = $value;
+            $block
+        })*
+    };
+}
 
 mod dot;
 mod kernels;
 mod pack;
 mod quant;
+mod scaled;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 pub(super) use kernels::{group, tile_block_bytes, unpack_nibbles, vector_of_nibbles};
 pub(super) use pack::{pack, row};
 
+use super::weight::BLOCK;
 use super::GROUP;
 use crate::dtype::DType;
 
 /// Columns of a super-block.
 pub(super) const SUPER: usize = 256;
+
+/// Blocks of a super-block.
+const BLOCKS: usize = SUPER / BLOCK;
 
 /// Bytes of the integers of a block.
 const INTEGERS: usize = 2 * GROUP;

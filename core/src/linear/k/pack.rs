@@ -103,7 +103,7 @@ pub fn row(shape: Shape, packed: &[u8], lane: usize, out: &mut [f32]) {
                 let (scale, min) = match (shape.halves, shape.min) {
                     (false, _) => (f32::from(first), f32::from(second)),
                     (true, true) => (f32::from(own & 15), f32::from(own >> 4)),
-                    (true, false) => (f32::from(own) - 128.0, 0.0),
+                    (true, false) => (f32::from(own as i8), 0.0),
                 };
                 let quant = plane_bits(low, lane, column, shape.low)
                     | plane_bits(high, lane, column, shape.high) << shape.low;
@@ -166,9 +166,9 @@ fn split(dtype: DType, from: &[u8]) -> Parts {
         DType::Q3_K => {
             let low = from[96 + i % 8] >> (i / 8 * 4) & 15;
             let high = from[104 + i % 4] >> (i / 4 * 2) & 3;
-            (low | high << 4) + 128 - 32
+            (low | high << 4).wrapping_sub(32)
         }
-        DType::Q6_K => from[192 + i] ^ 0x80,
+        DType::Q6_K => from[192 + i],
         _ => six_bits(&from[4..16], i),
     };
     let mut integers = [0; 16];

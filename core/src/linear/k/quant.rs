@@ -83,39 +83,35 @@ pub unsafe fn quants<Q: Quant>(planes: *const u8, r: usize, step: usize) -> [[V;
     ]
 }
 
-/// Scale and minimum of a half of a block of four rows.
+/// Integer scale of a half of a block of four rows, and the minimum as F32, where the kind has one.
 /// # Safety
 /// `integers` must be those of a block.
 #[inline(always)]
-pub unsafe fn scale_and_min<Q: Quant>(
-    integers: *const u8,
-    half: usize,
-    r: usize,
-    d: V,
-    d_min: V,
-) -> (V, V) {
+pub unsafe fn scale_and_min<Q: Quant>(integers: *const u8, half: usize, r: usize) -> (V, V) {
     let shape = Q::SHAPE;
     // SAFETY: the caller's.
-    let byte = |vector: usize| unsafe {
-        let bytes = V::load(integers.add(vector * GROUP));
-        match r {
-            0 => bytes.and(V::splat_i32(0xff)),
-            1 => bytes.shr_u32::<8>().and(V::splat_i32(0xff)),
-            2 => bytes.shr_u32::<16>().and(V::splat_i32(0xff)),
-            _ => bytes.shr_u32::<24>(),
-        }
+    let load = |vector: usize| unsafe { V::load(integers.add(vector * GROUP)) };
+    let byte = |vector: usize| match r {
+        0 => load(vector).and(V::splat_i32(0xff)),
+        1 => load(vector).shr_u32::<8>().and(V::splat_i32(0xff)),
+        2 => load(vector).shr_u32::<16>().and(V::splat_i32(0xff)),
+        _ => load(vector).shr_u32::<24>(),
     };
-    let float = |integer: V| integer.f32_from_i32();
     if !shape.halves {
-        return (float(byte(0)).mul(d), float(byte(1)).mul(d_min));
+        return (byte(0), byte(1).f32_from_i32());
     }
-    let byte = byte(half);
     if shape.min {
+        let byte = byte(half);
         let (scale, min) = (byte.and(V::splat_i32(15)), byte.shr_u32::<4>());
-        return (float(scale).mul(d), float(min).mul(d_min));
+        return (scale, min.f32_from_i32());
     }
-    let scale = float(byte.sub_i32(V::splat_i32(128))).mul(d);
-    (scale, scale.mul(V::splat(-f32::from(shape.zero()))))
+    let signed = match r {
+        0 => load(half).shl_i32::<24>().shr_i32::<24>(),
+        1 => load(half).shl_i32::<16>().shr_i32::<24>(),
+        2 => load(half).shl_i32::<8>().shr_i32::<24>(),
+        _ => load(half).shr_i32::<24>(),
+    };
+    (signed, V::zero())
 }
 
 /// Scales and minima of a super-block.
