@@ -79,6 +79,8 @@ pub unsafe fn group(
         for token in tiled..m {
             if nibbles && words {
                 nibble_vector::<ByWords>(packed, x, token, row, output);
+            } else if nibbles && quads(x.dot) {
+                nibble_vector::<ByQuads>(packed, x, token, row, output);
             } else if nibbles {
                 nibble_vector::<ByPairs>(packed, x, token, row, output);
             } else {
@@ -165,7 +167,7 @@ unsafe fn nibble_vector<D: Dot>(
                         let quants = quants::<Q4K>(w.add(INTEGERS), R, STEP);
                         let [low, high] = quants.map(|quants| quants.map(D::widen));
                         let sum = D::narrow(dots[R], first, low);
-                        dots[R] = D::narrow(sum, second, high);
+                        dots[R] = D::narrow(sum, second, high).pinned();
                     });
                 });
                 let meta = a.add(PIECE * 8 * D::PIECES);
