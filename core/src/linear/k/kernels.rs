@@ -4,7 +4,9 @@
 //! for the others see [`super::scaled`].
 
 use super::dot::{ByPairs, ByQuads, ByWords, Dot};
-use super::quant::{place, quants, scale_and_min, super_scales, Quant, Q2K, Q3K, Q4K, Q5K, Q6K};
+use super::quant::{
+    integers, place, quants, scale_and_min, super_scales, Quant, Q2K, Q3K, Q4K, Q5K, Q6K,
+};
 use super::tile::store;
 use super::{scaled, tile};
 use super::{Shape, BLOCKS, INTEGERS, SUPER};
@@ -172,8 +174,9 @@ unsafe fn nibble_vector<D: Dot>(
                 });
                 let meta = a.add(PIECE * 8 * D::PIECES);
                 let [scales, scaled_sum, ..] = V::load(meta).splats();
+                let integers = integers(w);
                 unroll!(R in [0, 1, 2, 3] {
-                    let (scale, min) = scale_and_min::<Q4K>(w, 0, R);
+                    let (scale, min) = scale_and_min::<Q4K>(integers, 0, R);
                     let scale = scale.f32_from_i32().mul(d[R]);
                     let sum = D::add(sums[R], dots[R], scale, scales);
                     sums[R] = add_minima::<true>(sum, min.mul(d_min[R]), scaled_sum);
@@ -230,8 +233,9 @@ unsafe fn nibble_unpack(packed: *const u8, supers: usize, words: bool, tile: *mu
                     let at = r / 2 * supers * BLOCKS + n * BLOCKS + b;
                     tile.add(at * block_bytes + r % 2 * 16)
                 };
+                let integers = integers(block);
                 for r in 0..QUADS {
-                    let (scale, min) = scale_and_min::<Q4K>(block, 0, r);
+                    let (scale, min) = scale_and_min::<Q4K>(integers, 0, r);
                     scale.f32_from_i32().mul(d[r]).store(place_of(r));
                     min.mul(d_min[r]).store(place_of(r).add(32));
                 }

@@ -83,19 +83,24 @@ pub unsafe fn quants<Q: Quant>(planes: *const u8, r: usize, step: usize) -> [[V;
     ]
 }
 
-/// Integer scale of a half of a block of four rows, and the minimum as F32, where the kind has one.
+/// The integers of a block of 16 rows.
 /// # Safety
-/// `integers` must be those of a block.
+/// They must lie there.
 #[inline(always)]
-pub unsafe fn scale_and_min<Q: Quant>(integers: *const u8, half: usize, r: usize) -> (V, V) {
-    let shape = Q::SHAPE;
+pub unsafe fn integers(block: *const u8) -> [V; 2] {
     // SAFETY: the caller's.
-    let load = |vector: usize| unsafe { V::load(integers.add(vector * GROUP)) };
+    unsafe { [V::load(block), V::load(block.add(GROUP))] }
+}
+
+/// Integer scale of a half of a block of four rows, and the minimum as F32, where the kind has one.
+#[inline(always)]
+pub fn scale_and_min<Q: Quant>(integers: [V; 2], half: usize, r: usize) -> (V, V) {
+    let shape = Q::SHAPE;
     let byte = |vector: usize| match r {
-        0 => load(vector).and(V::splat_i32(0xff)),
-        1 => load(vector).shr_u32::<8>().and(V::splat_i32(0xff)),
-        2 => load(vector).shr_u32::<16>().and(V::splat_i32(0xff)),
-        _ => load(vector).shr_u32::<24>(),
+        0 => integers[vector].and(V::splat_i32(0xff)),
+        1 => integers[vector].shr_u32::<8>().and(V::splat_i32(0xff)),
+        2 => integers[vector].shr_u32::<16>().and(V::splat_i32(0xff)),
+        _ => integers[vector].shr_u32::<24>(),
     };
     if !shape.halves {
         return (byte(0), byte(1).f32_from_i32());
@@ -106,10 +111,10 @@ pub unsafe fn scale_and_min<Q: Quant>(integers: *const u8, half: usize, r: usize
         return (scale, min.f32_from_i32());
     }
     let signed = match r {
-        0 => load(half).shl_i32::<24>().shr_i32::<24>(),
-        1 => load(half).shl_i32::<16>().shr_i32::<24>(),
-        2 => load(half).shl_i32::<8>().shr_i32::<24>(),
-        _ => load(half).shr_i32::<24>(),
+        0 => integers[half].shl_i32::<24>().shr_i32::<24>(),
+        1 => integers[half].shl_i32::<16>().shr_i32::<24>(),
+        2 => integers[half].shl_i32::<8>().shr_i32::<24>(),
+        _ => integers[half].shr_i32::<24>(),
     };
     (signed, V::zero())
 }

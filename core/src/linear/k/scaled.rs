@@ -2,7 +2,7 @@
 //! integer. Its F32 is scaled by the activations and summed over a super-block, whose scale comes last.
 
 use super::dot::Dot;
-use super::quant::{place, quants, scale_and_min, super_scales, Quant};
+use super::quant::{integers, place, quants, scale_and_min, super_scales, Quant};
 use super::{Shape, BLOCKS, INTEGERS, SUPER};
 use crate::linear::activations::{META, PIECE};
 use crate::linear::kernels::float_scales;
@@ -95,15 +95,16 @@ pub unsafe fn vector<Q: Quant, D: Dot>(
                 let behind = a.add(PIECE * 8 * D::PIECES);
                 a = behind.add(PIECE * META);
                 let behind = Behind::of::<Q>(V::load(behind).splats(), zero);
+                let integers = integers(w);
                 unroll!(R in [0, 1, 2, 3] {
                     let dots = dots::<Q, D>(w.add(INTEGERS), R, &values, behind.starts);
-                    let (scale, min) = scale_and_min::<Q>(w, 0, R);
+                    let (scale, min) = scale_and_min::<Q>(integers, 0, R);
                     let mut sum = dots[0].mul_i32(scale);
                     if shape.min {
                         minima[R] = min.madd(behind.scaled_sums[0], minima[R]);
                     }
                     if shape.halves {
-                        let (scale, min) = scale_and_min::<Q>(w, 1, R);
+                        let (scale, min) = scale_and_min::<Q>(integers, 1, R);
                         sum = sum.add_i32(dots[1].mul_i32(scale));
                         if shape.min {
                             minima[R] = min.madd(behind.scaled_sums[1], minima[R]);

@@ -1,7 +1,7 @@
 //! Tiles of the kinds whose scales are integers: four tokens by what a group unpacks to.
 
 use super::dot::{ByWords, Dot};
-use super::quant::{place, quants, scale_and_min, super_scales, Quant};
+use super::quant::{integers, place, quants, scale_and_min, super_scales, Quant};
 use super::scaled::{scales, Behind};
 use super::{Shape, BLOCKS, INTEGERS, SUPER};
 use crate::linear::activations::{FOUR, META, PIECE};
@@ -46,9 +46,10 @@ pub unsafe fn unpack<Q: Quant>(packed: *const u8, supers: usize, words: bool, ti
                 let block = from.add(shape.header() + b * shape.block_bytes());
                 let part_of =
                     |r: usize, half: usize| place_of(r).add(HEADER + (b * count + half) * part);
+                let integers = integers(block);
                 for half in 0..count {
                     for r in 0..QUADS {
-                        let (scale, min) = scale_and_min::<Q>(block, half, r);
+                        let (scale, min) = scale_and_min::<Q>(integers, half, r);
                         scale.store(part_of(r, half));
                         min.store(part_of(r, half).add(32));
                     }
