@@ -7,7 +7,7 @@
 use super::activations::{FOUR, META, PIECE};
 use super::kernels::{Kernel, NibblesByBytes};
 use super::quantized::{add_minima, start, vector, BYTES};
-use super::tile::{unpack, Unpacked, Weights};
+use super::tile::{turns, unpack, Unpacked, Weights};
 use super::weight::{Layout, BLOCK};
 use super::{k, singles, ActivationKind, Activations, Output, PackedWeight, GROUP, HALF};
 use crate::simd::{ByteDot, Vector, V};
@@ -205,14 +205,6 @@ impl<const MIN: bool> Block<MIN> {
             }
         }
     }
-}
-
-/// A vector of four tokens in each turn, as [`super::tile::tile`] has them.
-#[inline(always)]
-fn turns(tokens: V) -> [V; FOUR] {
-    let second = tokens.rotate();
-    let third = second.rotate();
-    [tokens, second, third, third.rotate()]
 }
 
 /// Adds the dots of four columns: in two turns of a piece as it lies, in two of it two turns on.

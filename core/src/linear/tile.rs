@@ -174,6 +174,14 @@ pub(super) unsafe fn unpack<K: Kernel, const MIN: bool>(
     }
 }
 
+/// A vector of four tokens in each turn, as [`tile`] has them.
+#[inline(always)]
+pub(super) fn turns(tokens: V) -> [V; FOUR] {
+    let second = tokens.rotate();
+    let third = second.rotate();
+    [tokens, second, third, third.rotate()]
+}
+
 /// Up to four tokens by 16 rows, 8 at a time.
 ///
 /// A vector of four rows meets one of four tokens in four turns: in turn `d`, lane `i` is row `i` by token `(i + d) % 4`.

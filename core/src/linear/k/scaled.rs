@@ -55,15 +55,6 @@ impl Behind {
             (false, _) => Behind::new::<false, true>(behind, zero),
         }
     }
-
-    #[inline(always)]
-    pub(super) fn rotate(self) -> Behind {
-        Behind {
-            scale: self.scale.rotate(),
-            starts: self.starts.map(V::rotate),
-            scaled_sums: self.scaled_sums.map(V::rotate),
-        }
-    }
 }
 
 /// One token: 16 rows, unpacked in registers four by four.

@@ -5,6 +5,7 @@ use super::quant::{integers, place, quants, scale_and_min, super_scales, Quant};
 use super::scaled::{scales, Behind};
 use super::{Shape, BLOCKS, INTEGERS, SUPER};
 use crate::linear::activations::{FOUR, META, PIECE};
+use crate::linear::tile::turns;
 use crate::linear::{Activations, Output, GROUP, HALF, QUADS};
 use crate::simd::{Vector, V};
 
@@ -146,49 +147,13 @@ unsafe fn tile_of<D: Dot, const HALVES: bool, const MIN: bool>(
                     let meta = a.add(16 * x.pieces);
                     let behind = [0, 16, 32, 48].map(|at| V::load(meta.add(at)));
                     let behind = Behind::new::<HALVES, MIN>(behind, zero);
-                    let scale_of = |at: usize, r: usize| V::load(w.add(at * part + 16 * r));
-                    let mut blocks = [[V::zero(); 2]; FOUR];
-                    if !D::WIDE && !MIN {
-                        for at in 0..count {
-                            let mut start = behind.starts[at];
-                            for blocks in &mut blocks {
-                                for (r, block) in blocks.iter_mut().enumerate() {
-                                    *block = block.add_i32(start.mul_i32(scale_of(at, r)));
-                                }
-                                start = start.rotate();
-                            }
-                        }
-                    }
-                    for at in 0..count {
-                        let quants = w.add(at * part + SCALES);
-                        if D::WIDE {
-                            let mut start = behind.starts[at];
-                            let mut dots = [[V::zero(); 2]; FOUR];
-                            for dots in &mut dots {
-                                *dots = [start; 2];
-                                start = start.rotate();
-                            }
-                            add_dots::<D>(&mut dots, a, quants, steps, [V::zero(); 2]);
-                            for (blocks, dots) in blocks.iter_mut().zip(dots) {
-                                for r in 0..2 {
-                                    let product = dots[r].mul_i32(scale_of(at, r));
-                                    blocks[r] = blocks[r].add_i32(product);
-                                }
-                            }
-                        } else {
-                            let scales = [0, 1].map(|r| pairs(scale_of(at, r)));
-                            add_dots::<D>(&mut blocks, a, quants, steps, scales);
-                        }
-                        a = a.add(32 * D::PIECES * steps);
-                    }
+                    let blocks = block_sums::<D, HALVES, MIN>(w, a, &behind, steps, part);
                     w = w.add(count * part);
-                    let mut turned = behind;
-                    for turn in 0..FOUR {
+                    for (turn, scale) in turns(behind.scale).into_iter().enumerate() {
                         for r in 0..2 {
                             let block = blocks[turn][r].f32_from_i32();
-                            scaled[turn][r] = block.madd(turned.scale, scaled[turn][r]);
+                            scaled[turn][r] = block.madd(scale, scaled[turn][r]);
                         }
-                        turned = turned.rotate();
                     }
                     a = meta.add(PIECE * META * FOUR);
                 }
@@ -215,6 +180,55 @@ unsafe fn tile_of<D: Dot, const HALVES: bool, const MIN: bool>(
         }
         std::hint::black_box(seen);
     }
+}
+
+/// The integer sums of a block, 8 rows by four tokens in turns.
+/// # Safety
+/// The parts of 8 rows and the activations of four tokens must lie there.
+#[inline(always)]
+unsafe fn block_sums<D: Dot, const HALVES: bool, const MIN: bool>(
+    w: *const u8,
+    a: *const u8,
+    behind: &Behind,
+    steps: usize,
+    part: usize,
+) -> [[V; 2]; FOUR] {
+    let count = 1 + usize::from(HALVES);
+    let mut sums = [[V::zero(); 2]; FOUR];
+    // SAFETY: the caller's.
+    unsafe {
+        let scale_of = |at: usize, r: usize| V::load(w.add(at * part + 16 * r));
+        let values_of = |at: usize| a.add(32 * D::PIECES * steps * at);
+        let quants_of = |at: usize| w.add(at * part + SCALES);
+        if D::WIDE {
+            for at in 0..count {
+                let mut dots = turns(behind.starts[at]).map(|start| [start; 2]);
+                let nothing = [V::zero(); 2];
+                add_dots::<D>(&mut dots, values_of(at), quants_of(at), steps, nothing);
+                for (sums, dots) in sums.iter_mut().zip(dots) {
+                    for r in 0..2 {
+                        sums[r] = sums[r].add_i32(dots[r].mul_i32(scale_of(at, r)));
+                    }
+                }
+            }
+            return sums;
+        }
+        // The dots are scaled as they are added, so that sums begin with what is taken off.
+        if !MIN {
+            for at in 0..count {
+                for (sums, start) in sums.iter_mut().zip(turns(behind.starts[at])) {
+                    for (r, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.add_i32(start.mul_i32(scale_of(at, r)));
+                    }
+                }
+            }
+        }
+        for at in 0..count {
+            let scales = [0, 1].map(|r| pairs(scale_of(at, r)));
+            add_dots::<D>(&mut sums, values_of(at), quants_of(at), steps, scales);
+        }
+    }
+    sums
 }
 
 /// Adds the dots of the columns that share a scale, two quartets at a time.
@@ -275,12 +289,11 @@ unsafe fn tile_minima<const HALVES: bool>(
             let meta = a.add(16 * pieces);
             let behind = [0, 16, 32, 48].map(|at| V::load(meta.add(at)));
             let behind = Behind::new::<HALVES, true>(behind, V::zero());
-            for mut sums in behind.scaled_sums.into_iter().take(1 + usize::from(HALVES)) {
+            for sums in behind.scaled_sums.into_iter().take(1 + usize::from(HALVES)) {
                 let min = [V::load(w.add(32)), V::load(w.add(48))];
-                for minima in &mut minima {
+                for (minima, sums) in minima.iter_mut().zip(turns(sums)) {
                     minima[0] = min[0].madd(sums, minima[0]);
                     minima[1] = min[1].madd(sums, minima[1]);
-                    sums = sums.rotate();
                 }
                 w = w.add(part);
             }
