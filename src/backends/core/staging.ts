@@ -5,8 +5,11 @@
  */
 import type { CoreAbi } from "./abi.ts";
 
-/** About how many bytes go through at once. */
-export const CHUNK_BYTES = 512 << 10;
+/** About how many bytes go through at once: few, as their place stays until the end. */
+export const CHUNK_BYTES = 128 << 10;
+
+/** The same from a source that is waited for, where each chunk may be a request. */
+export const AWAITED_CHUNK_BYTES = 512 << 10;
 
 /**
  * A piece of the core's memory for one chunk of a weight. It stays from one weight to the next: where each takes one of

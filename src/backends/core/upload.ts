@@ -5,13 +5,13 @@
  * @module
  */
 import { InvalidArgumentError, OutOfMemoryError, ShapeError } from "../../errors.ts";
-import { byteLength, type DType, DTYPES } from "../../tensor/dtype.ts";
+import { byteLength, DTYPES } from "../../tensor/dtype.ts";
 import { checkBlocks, elementCount } from "../../tensor/shape.ts";
 import type { WeightSource, WeightSpec } from "../backend.ts";
 import { type CoreAbi, coreError } from "./abi.ts";
 import { heldDType } from "./held.ts";
 import { CoreWeight, type Ledger } from "./ledger.ts";
-import { CHUNK_BYTES, type Staging } from "./staging.ts";
+import { AWAITED_CHUNK_BYTES, CHUNK_BYTES, type Staging } from "./staging.ts";
 
 /** Rows that the core packs together. */
 const GROUP_ROWS = 16;
@@ -100,13 +100,14 @@ interface Chunk {
   readonly bytes: number;
 }
 
-function* chunks(spec: WeightSpec, stored: DType): Generator<Chunk> {
+function* chunks(spec: WeightSpec, { dtype: stored, readSync }: WeightSource): Generator<Chunk> {
   const columns = spec.shape.at(-1) ?? 1;
   const rows = columns === 0 ? 0 : elementCount(spec.shape) / columns;
   const rowBytes = byteLength(stored, columns);
   // Where rows are converted, what they are converted through is F32.
   const widest = stored === heldDType(spec.dtype) ? rowBytes : 4 * columns;
-  const step = Math.max(1, Math.floor(CHUNK_BYTES / widest / GROUP_ROWS)) * GROUP_ROWS;
+  const most = readSync ? CHUNK_BYTES : AWAITED_CHUNK_BYTES;
+  const step = Math.max(1, Math.floor(most / widest / GROUP_ROWS)) * GROUP_ROWS;
   for (let row = 0; row < rows; row += step) {
     const count = Math.min(step, rows - row);
     yield {
@@ -141,7 +142,7 @@ async function fillPlain(
   signal?: AbortSignal,
 ): Promise<void> {
   const convert = source.dtype === "f32" ? undefined : (await import("../../tensor/quantize.ts")).dequantize;
-  for (const chunk of chunks(weight.spec, source.dtype)) {
+  for (const chunk of chunks(weight.spec, source)) {
     signal?.throwIfAborted();
     const direct = convert ? undefined : source.readSync?.bind(source);
     const stored = direct ? undefined : await readChunk(source, chunk);
@@ -163,7 +164,7 @@ async function packRows(
   const dtype = heldDType(weight.spec.dtype);
   const what = `weight ${weight.spec.name}`;
   const convert = source.dtype === dtype ? undefined : (await import("../../tensor/quantize.ts")).transcode;
-  for (const chunk of chunks(weight.spec, source.dtype)) {
+  for (const chunk of chunks(weight.spec, source)) {
     signal?.throwIfAborted();
     const direct = convert ? undefined : source.readSync?.bind(source);
     const stored = direct ? undefined : await readChunk(source, chunk);
