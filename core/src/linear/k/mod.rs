@@ -21,6 +21,7 @@ macro_rules! unroll {
 
 mod dot;
 mod kernels;
+mod nibbles;
 mod pack;
 mod quant;
 mod scaled;
@@ -28,7 +29,8 @@ mod scaled;
 mod tests;
 mod tile;
 
-pub(super) use kernels::{group, tile_block_bytes, unpack_nibbles, vector_of_nibbles};
+pub(super) use kernels::{group, tile_block_bytes};
+pub(super) use nibbles::{unpack_nibbles, vector_of_nibbles};
 pub(super) use pack::{pack, row};
 
 use super::weight::BLOCK;

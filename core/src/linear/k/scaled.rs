@@ -15,7 +15,6 @@ pub(super) const fn scales(shape: Shape) -> usize {
 }
 
 /// What the activations of a block have behind them, for one half or for two.
-#[derive(Clone, Copy)]
 pub(super) struct Behind {
     pub(super) scale: V,
     /// What dots begin with: minus the zero point times the sum of the activations.
@@ -46,7 +45,7 @@ impl Behind {
         behind
     }
 
-    /// Of a kind.
+    /// The one of a kind.
     #[inline(always)]
     fn of<Q: Quant>(behind: [V; META], zero: V) -> Behind {
         match (Q::SHAPE.halves, Q::SHAPE.min) {
