@@ -70,6 +70,8 @@ fn every_f16_survives_widening_and_narrowing() {
         }
         let lanes = widen_f16(V::splat_i32(i32::from(bits as i16))).lanes();
         assert_eq!(lanes[0].to_bits(), wide.to_bits());
+        let lanes = WidenF16::new().of(V::splat_i32(i32::from(bits as i16)));
+        assert_eq!(lanes.lanes()[0].to_bits(), wide.to_bits());
         assert_eq!(f32_to_f16(wide), bits);
     }
 }

@@ -14,14 +14,23 @@ pub trait Dot {
     /// Reads a quartet with `load` from its first piece.
     fn quartet(load: impl Fn(usize) -> V) -> Self::Quartet;
     fn rotate(values: Self::Quartet) -> Self::Quartet;
-    /// Adds the products of two quartets to a narrow sum, which may be of i16.
-    fn narrow(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V;
+    /// Adds the products of a quartet to a narrow sum, which may be of i16.
+    fn narrow(sum: V, values: Self::Quartet, quants: Self::Quartet) -> V;
+    /// Adds those of two.
+    #[inline(always)]
+    fn both(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V {
+        Self::narrow(
+            Self::narrow(sum, values[0], quants[0]),
+            values[1],
+            quants[1],
+        )
+    }
     /// A narrow sum as i32 of four rows.
     fn finish(sum: V) -> V;
     /// Adds the products of two quartets to i32.
     #[inline(always)]
     fn two(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V {
-        sum.add_i32(Self::finish(Self::narrow(V::zero(), values, quants)))
+        sum.add_i32(Self::finish(Self::both(V::zero(), values, quants)))
     }
     /// The same, times a scale (i16 twice in a lane) where that costs nothing: unless sums are [`Dot::WIDE`].
     #[inline(always)]
@@ -55,9 +64,8 @@ impl Dot for ByPairs {
         values.rotate()
     }
     #[inline(always)]
-    fn narrow(sum: V, values: [V; 2], quants: [V; 2]) -> V {
-        let sum = sum.add_i16(values[0].dot_i8_u7(quants[0]));
-        sum.add_i16(values[1].dot_i8_u7(quants[1]))
+    fn narrow(sum: V, values: V, quants: V) -> V {
+        sum.add_i16(values.dot_i8_u7(quants))
     }
     #[inline(always)]
     fn finish(sum: V) -> V {
@@ -65,7 +73,7 @@ impl Dot for ByPairs {
     }
     #[inline(always)]
     fn scaled(sum: V, values: [V; 2], quants: [V; 2], scale: V) -> V {
-        sum.add_i32(Self::narrow(V::zero(), values, quants).dot_i16(scale))
+        sum.add_i32(Self::both(V::zero(), values, quants).dot_i16(scale))
     }
     #[inline(always)]
     fn add(sums: V, narrow: V, scale: V, scales: V) -> V {
@@ -93,9 +101,8 @@ impl Dot for ByQuads {
         values.rotate()
     }
     #[inline(always)]
-    fn narrow(sum: V, values: [V; 2], quants: [V; 2]) -> V {
-        let sum = values[0].dot_i8_u7_add(quants[0], sum);
-        values[1].dot_i8_u7_add(quants[1], sum)
+    fn narrow(sum: V, values: V, quants: V) -> V {
+        values.dot_i8_u7_add(quants, sum)
     }
     #[inline(always)]
     fn finish(sum: V) -> V {
@@ -103,7 +110,7 @@ impl Dot for ByQuads {
     }
     #[inline(always)]
     fn two(sum: V, values: [V; 2], quants: [V; 2]) -> V {
-        Self::narrow(sum, values, quants)
+        Self::both(sum, values, quants)
     }
     #[inline(always)]
     fn widen(quants: V) -> V {
@@ -127,11 +134,9 @@ impl Dot for ByWords {
         values.map(V::rotate)
     }
     #[inline(always)]
-    fn narrow(sum: V, values: [[V; 2]; 2], quants: [[V; 2]; 2]) -> V {
-        let sum = sum.add_i32(values[0][0].dot_i16(quants[0][0]));
-        let sum = sum.add_i32(values[0][1].dot_i16(quants[0][1]));
-        let sum = sum.add_i32(values[1][0].dot_i16(quants[1][0]));
-        sum.add_i32(values[1][1].dot_i16(quants[1][1]))
+    fn narrow(sum: V, values: [V; 2], quants: [V; 2]) -> V {
+        let sum = sum.add_i32(values[0].dot_i16(quants[0]));
+        sum.add_i32(values[1].dot_i16(quants[1]))
     }
     #[inline(always)]
     fn finish(sum: V) -> V {

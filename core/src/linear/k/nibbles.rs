@@ -1,8 +1,9 @@
 //! Q4_K: it computes as Q4_1 does, so its rows unpack to the same tiles.
 
 use super::dot::{ByPairs, Dot};
+use super::dots::dots;
 use super::kernels::quads;
-use super::quant::{integers, place, quants, scale_and_min, super_scales, Quant, Q4K};
+use super::quant::{integers, quartets, scale_and_min, super_scales, Quant, Q4K};
 use super::tile::store;
 use super::{BLOCKS, INTEGERS, SUPER};
 use crate::linear::activations::{META, PIECE};
@@ -64,21 +65,7 @@ pub unsafe fn vector<D: Dot>(
             let (d, d_min) = super_scales::<Q4K>(w);
             w = w.add(shape.header());
             for _ in 0..BLOCKS {
-                let mut dots = [V::zero(); QUADS];
-                unroll!(STEP in [0, 1] {
-                    let quartet = |half: usize, i: usize| {
-                        let from = a.add(PIECE * D::PIECES * place(shape, STEP, half, i));
-                        D::quartet(|piece| V::load32_splat(from.add(PIECE * piece)))
-                    };
-                    let first = [quartet(0, 0), quartet(0, 1)];
-                    let second = [quartet(1, 0), quartet(1, 1)];
-                    unroll!(R in [0, 1, 2, 3] {
-                        let quants = quants::<Q4K>(w.add(INTEGERS), R, STEP);
-                        let [low, high] = quants.map(|quants| quants.map(D::widen));
-                        let sum = D::narrow(dots[R], first, low);
-                        dots[R] = D::narrow(sum, second, high).pinned();
-                    });
-                });
+                let dots = dots::<Q4K, D, 0>(w.add(INTEGERS), a, V::zero());
                 let meta = a.add(PIECE * 8 * D::PIECES);
                 let [scales, scaled_sum, ..] = V::load(meta).splats();
                 let integers = integers(w);
@@ -149,15 +136,10 @@ pub unsafe fn unpack(packed: *const u8, supers: usize, words: bool, to: *mut u8)
                     min.mul(d_min[r]).store(place_of(r).add(32));
                 }
                 for r in 0..quads {
-                    unroll!(STEP in [0, 1] {
-                        let quants = quants::<Q4K>(block.add(INTEGERS), r, STEP);
-                        for (half, quartets) in quants.into_iter().enumerate() {
-                            for (i, quartet) in quartets.into_iter().enumerate() {
-                                let place = place(shape, STEP, half, i);
-                                store(quartet, words, place_of(r).add(64 + 32 * pieces * place));
-                            }
-                        }
-                    });
+                    let quartets = quartets::<Q4K>(block.add(INTEGERS), r);
+                    for (i, quants) in quartets.into_iter().enumerate() {
+                        store(quants, words, place_of(r).add(64 + 32 * pieces * i));
+                    }
                 }
             }
         }

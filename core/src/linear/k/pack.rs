@@ -1,5 +1,7 @@
 //! K-quants from the file's super-blocks to interleaved ones, and a row back.
 
+use super::quant::{Quant, Q2K, Q3K, Q4K, Q5K, Q6K};
+use super::shape::{Piece, QUARTETS};
 use super::{Shape, INTEGERS, SUPER};
 use crate::dtype::DType;
 use crate::linear::weight::{word, BLOCK};
@@ -7,7 +9,10 @@ use crate::linear::GROUP;
 use crate::simd::f16_to_f32;
 
 /// The quants of a block, four a word.
-type Quartets = [u32; BLOCK / 4];
+type Quartets = [u32; QUARTETS];
+
+/// Bits of a quant, at most.
+const MOST_BITS: usize = 6;
 
 /// A row's super-block, taken apart.
 struct Parts {
@@ -50,35 +55,39 @@ pub fn pack(dtype: DType, shape: Shape, packed: &mut [u8], lane: usize, bytes: &
             };
             block[place(lane)] = integers[0];
             block[GROUP + place(lane)] = integers[1];
-            let (low, high) = block[INTEGERS..].split_at_mut(shape.low * GROUP * 4);
-            let quants = &parts.quants[b];
-            pack_plane(low, lane, quants, 0, shape.low);
-            pack_plane(high, lane, quants, shape.low, shape.high);
+            let (vectors, quants) = (&mut block[INTEGERS..], &parts.quants[b]);
+            match dtype {
+                DType::Q2_K => pack_quants::<Q2K>(vectors, lane, quants),
+                DType::Q3_K => pack_quants::<Q3K>(vectors, lane, quants),
+                DType::Q4_K => pack_quants::<Q4K>(vectors, lane, quants),
+                DType::Q5_K => pack_quants::<Q5K>(vectors, lane, quants),
+                _ => pack_quants::<Q6K>(vectors, lane, quants),
+            }
         }
     }
 }
 
-/// Puts `bits` bits of each quant of a block, from bit `from` on, into a plane.
+/// Puts the bits of the quants of a block where they belong.
 #[inline(never)]
-fn pack_plane(plane: &mut [u8], lane: usize, quants: &Quartets, from: usize, bits: usize) {
-    let mask = low_bits(bits);
-    for (step, vector) in plane.chunks_exact_mut(GROUP * 4).enumerate() {
-        // A step's columns stand as many quartets apart as there are steps.
-        let word = (0..8 / bits).fold(0, |word, p| {
-            word | (quants[p * bits + step] >> from & mask) << (p * bits)
-        });
+fn pack_quants<Q: Quant>(vectors: &mut [u8], lane: usize, quants: &Quartets) {
+    let mut words = [0; MOST_BITS];
+    unroll!(I in [0, 1, 2, 3, 4, 5, 6, 7] {
+        for piece in const { Q::SHAPE.pieces[I] } {
+            words[piece.vector] |= (quants[I] >> piece.to & low_bits(piece.bits)) << piece.from;
+        }
+    });
+    for (vector, word) in vectors.chunks_exact_mut(GROUP * 4).zip(words) {
         vector[lane * 4..][..4].copy_from_slice(&word.to_le_bytes());
     }
 }
 
-/// The other way.
-fn plane_bits(plane: &[u8], lane: usize, column: usize, bits: usize) -> u8 {
-    if bits == 0 {
-        return 0;
-    }
-    let quartet = column / 4;
-    let byte = plane[quartet % bits * GROUP * 4 + lane * 4 + column % 4];
-    byte >> (quartet / bits * bits) & ((1 << bits) - 1)
+/// The other way, one quant.
+fn quant(shape: Shape, vectors: &[u8], lane: usize, column: usize) -> u8 {
+    let bits = |piece: &Piece| {
+        let byte = vectors[piece.vector * GROUP * 4 + lane * 4 + column % 4];
+        (byte >> piece.from & ((1 << piece.bits) - 1)) << piece.to
+    };
+    shape.pieces[column / 4].iter().map(bits).sum()
 }
 
 /// Dequantizes a row of a group, each value as the file's format defines it.
@@ -96,7 +105,6 @@ pub fn row(shape: Shape, packed: &[u8], lane: usize, out: &mut [f32]) {
         };
         let blocks = body.chunks_exact(shape.block_bytes());
         for (block, out) in blocks.zip(out.chunks_exact_mut(BLOCK)) {
-            let (low, high) = block[INTEGERS..].split_at(shape.low * GROUP * 4);
             for (column, out) in out.iter_mut().enumerate() {
                 let [first, second] = [0, GROUP].map(|at| block[at + place(lane)]);
                 let own = if column < BLOCK / 2 { first } else { second };
@@ -105,8 +113,7 @@ pub fn row(shape: Shape, packed: &[u8], lane: usize, out: &mut [f32]) {
                     (true, true) => (f32::from(own & 15), f32::from(own >> 4)),
                     (true, false) => (f32::from(own as i8), 0.0),
                 };
-                let quant = plane_bits(low, lane, column, shape.low)
-                    | plane_bits(high, lane, column, shape.high) << shape.low;
+                let quant = quant(shape, &block[INTEGERS..], lane, column);
                 let value = (d * scale) * (f32::from(quant) - f32::from(shape.zero()));
                 *out = if shape.min {
                     value + d_min * min
@@ -141,7 +148,7 @@ fn layout(dtype: DType) -> (usize, usize, [Plane; 2]) {
 #[inline(never)]
 fn split(dtype: DType, from: &[u8]) -> Parts {
     let (scale, min, planes) = layout(dtype);
-    let mut quants = [[0; BLOCK / 4]; SUPER / BLOCK];
+    let mut quants = [[0; QUARTETS]; SUPER / BLOCK];
     let mut to = 0;
     for Plane { at, run, bits } in planes {
         if bits == 0 {

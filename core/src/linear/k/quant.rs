@@ -1,9 +1,10 @@
-//! The K kinds as their kernels see them: quants and scales of four rows, out of planes of bits.
+//! The K kinds as their kernels see them: quants and scales of four rows, out of vectors of bits.
 
+use super::shape::{Piece, QUARTETS};
 use super::Shape;
 use crate::dtype::DType;
 use crate::linear::{GROUP, QUADS};
-use crate::simd::{Vector, WidenF16, V};
+use crate::simd::{widen_f16, Vector, V};
 
 const fn shape(dtype: DType) -> Shape {
     match Shape::of(dtype) {
@@ -45,42 +46,45 @@ fn shift(v: V, from: usize, to: usize) -> V {
     }
 }
 
-/// Which quartet of a block is quartet `i` of a half in one of two steps.
+/// A piece of a quartet, in its place among the bits of a quant.
 #[inline(always)]
-pub const fn place(shape: Shape, step: usize, half: usize, i: usize) -> usize {
-    if shape.low == 4 {
-        4 * half + 2 * step + i
+pub fn bits(vector: V, piece: Piece) -> V {
+    let Piece { from, bits, to, .. } = piece;
+    let mask = |at: usize| V::splat_i32(((0x0101_0101 * ((1_u32 << bits) - 1)) << at) as i32);
+    // Whole ones lie at several places of a vector, and pieces of others go to several: so either way there are few masks.
+    if piece.whole {
+        shift(vector, from, to).and(mask(to))
     } else {
-        4 * half + 2 * i + step
+        shift(vector.and(mask(from)), from, to)
     }
 }
 
-/// Half of the quants of four rows of a block, as bytes: two quartets of each half.
-/// # Safety
-/// `planes` must be those of a block.
+/// Where vector `vector` of quad `r` of a block's quants lies.
 #[inline(always)]
-pub unsafe fn quants<Q: Quant>(planes: *const u8, r: usize, step: usize) -> [[V; 2]; 2] {
-    let shape = Q::SHAPE;
-    // SAFETY: the caller's.
-    let load =
-        |at: usize, source: usize| unsafe { V::load(planes.add(at + (source * QUADS + r) * 16)) };
-    let mask =
-        |bits: usize, to: usize| V::splat_i32(((0x0101_0101 * ((1_u32 << bits) - 1)) << to) as i32);
-    let quartet = |half: usize, i: usize| {
-        let place = place(shape, step, half, i);
-        let low = load(0, place % shape.low);
-        let low = shift(low, place / shape.low * shape.low, 0).and(mask(shape.low, 0));
-        if shape.high == 0 {
-            return low;
+pub const fn vector_at(vector: usize, r: usize) -> usize {
+    (vector * QUADS + r) * 16
+}
+
+/// The quants of four rows of a block, as bytes.
+/// # Safety
+/// `vectors` must be those of a block.
+#[inline(always)]
+pub unsafe fn quartets<Q: Quant>(vectors: *const u8, r: usize) -> [V; QUARTETS] {
+    let mut quartets = [V::zero(); QUARTETS];
+    unroll!(VECTOR in [0, 1, 2, 3, 4, 5] {
+        if VECTOR < Q::SHAPE.bits {
+            // SAFETY: the caller's.
+            let vector = unsafe { V::load(vectors.add(vector_at(VECTOR, r))) };
+            unroll!(I in [0, 1, 2, 3, 4, 5, 6, 7] {
+                if let Some(piece) = const { Q::SHAPE.piece(I, VECTOR) } {
+                    let bits = bits(vector, piece);
+                    let begins = const { Q::SHAPE.begins(I, VECTOR) };
+                    quartets[I] = if begins { bits } else { quartets[I].or(bits) };
+                }
+            });
         }
-        let high = load(shape.low * GROUP * 4, place % shape.high);
-        let from = place / shape.high * shape.high;
-        low.or(shift(high, from, shape.low).and(mask(shape.high, shape.low)))
-    };
-    [
-        [quartet(0, 0), quartet(0, 1)],
-        [quartet(1, 0), quartet(1, 1)],
-    ]
+    });
+    quartets
 }
 
 /// The integers of a block of 16 rows.
@@ -124,9 +128,8 @@ pub fn scale_and_min<Q: Quant>(integers: [V; 2], half: usize, r: usize) -> (V, V
 /// `header` must be one's start.
 #[inline(always)]
 pub unsafe fn super_scales<Q: Quant>(header: *const u8) -> ([V; QUADS], [V; QUADS]) {
-    let widen = WidenF16::new();
     // SAFETY: the caller's.
-    let load = |r: usize| unsafe { widen.of(V::load_i16x4(header.add(r * 8))) };
+    let load = |r: usize| unsafe { widen_f16(V::load_i16x4(header.add(r * 8))) };
     let d = std::array::from_fn(load);
     let min = |r: usize| {
         if Q::SHAPE.min {

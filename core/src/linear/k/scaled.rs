@@ -2,17 +2,14 @@
 //! integer. Its F32 is scaled by the activations and summed over a super-block, whose scale comes last.
 
 use super::dot::Dot;
-use super::quant::{integers, place, quants, scale_and_min, super_scales, Quant};
-use super::{Shape, BLOCKS, INTEGERS, SUPER};
+use super::dots::{dots, narrow};
+use super::quant::{integers, scale_and_min, super_scales, Quant};
+use super::shape::QUARTETS;
+use super::{BLOCKS, INTEGERS, SUPER};
 use crate::linear::activations::{META, PIECE};
 use crate::linear::kernels::float_scales;
 use crate::linear::{Activations, Output, QUADS};
 use crate::simd::{Vector, LANES, V};
-
-/// Scales of a block.
-pub(super) const fn scales(shape: Shape) -> usize {
-    1 + shape.halves as usize
-}
 
 /// What the activations of a block have behind them, for one half or for two.
 pub(super) struct Behind {
@@ -56,7 +53,7 @@ impl Behind {
     }
 }
 
-/// One token: 16 rows, unpacked in registers four by four.
+/// One token: all 16 rows at once, unpacked in registers.
 /// # Safety
 /// As [`crate::linear::linear`], for a group of rows.
 #[inline(never)]
@@ -74,37 +71,39 @@ pub unsafe fn vector<Q: Quant, D: Dot>(
     unsafe {
         let (mut w, mut a) = (packed, x.quantized(token));
         for _ in 0..x.k / SUPER {
-            let header = w;
+            let (d, d_min) = super_scales::<Q>(w);
             w = w.add(shape.header());
             let (mut scaled, mut minima) = ([V::zero(); QUADS], [V::zero(); QUADS]);
             for _ in 0..BLOCKS {
-                let values: [D::Quartet; 8] = std::array::from_fn(|i| {
-                    let from = a.add(PIECE * D::PIECES * i);
-                    D::quartet(|piece| V::load32_splat(from.add(PIECE * piece)))
-                });
-                let behind = a.add(PIECE * 8 * D::PIECES);
+                let (values, behind) = (a, a.add(PIECE * QUARTETS * D::PIECES));
                 a = behind.add(PIECE * META);
                 let behind = Behind::of::<Q>(V::load(behind).splats(), zero);
                 let integers = integers(w);
-                unroll!(R in [0, 1, 2, 3] {
-                    let dots = dots::<Q, D>(w.add(INTEGERS), R, &values, behind.starts);
-                    let (scale, min) = scale_and_min::<Q>(integers, 0, R);
-                    let mut sum = dots[0].mul_i32(scale);
-                    if shape.min {
-                        minima[R] = min.madd(behind.scaled_sums[0], minima[R]);
+                let mut block = [V::zero(); QUADS];
+                unroll!(PART in [0, 1] {
+                    if PART < shape.scales() {
+                        let start = behind.starts[PART];
+                        let dots = dots::<Q, D, PART>(w.add(INTEGERS), values, start);
+                        unroll!(R in [0, 1, 2, 3] {
+                            let (scale, min) = scale_and_min::<Q>(integers, PART, R);
+                            let dots = if narrow::<Q, D>() {
+                                D::finish(dots[R]).add_i32(start)
+                            } else {
+                                dots[R]
+                            };
+                            let scaled = dots.mul_i32(scale);
+                            block[R] = if PART == 0 { scaled } else { block[R].add_i32(scaled) };
+                            if shape.min {
+                                minima[R] = min.madd(behind.scaled_sums[PART], minima[R]);
+                            }
+                        });
                     }
-                    if shape.halves {
-                        let (scale, min) = scale_and_min::<Q>(integers, 1, R);
-                        sum = sum.add_i32(dots[1].mul_i32(scale));
-                        if shape.min {
-                            minima[R] = min.madd(behind.scaled_sums[1], minima[R]);
-                        }
-                    }
-                    scaled[R] = sum.f32_from_i32().madd(behind.scale, scaled[R]);
                 });
+                for (block, scaled) in block.into_iter().zip(&mut scaled) {
+                    *scaled = block.f32_from_i32().madd(behind.scale, *scaled);
+                }
                 w = w.add(shape.block_bytes());
             }
-            let (d, d_min) = super_scales::<Q>(header);
             for r in 0..QUADS {
                 sums[r] = scaled[r].madd(d[r], sums[r]);
                 if shape.min {
@@ -116,45 +115,5 @@ pub unsafe fn vector<Q: Quant, D: Dot>(
         for (r, sum) in sums.into_iter().enumerate() {
             output.write(token, row + r * LANES, sum.mul(unit));
         }
-    }
-}
-
-/// The dots of four rows of a block, of each half or of both together.
-/// # Safety
-/// `planes` must be those of a block.
-#[inline(always)]
-unsafe fn dots<Q: Quant, D: Dot>(
-    planes: *const u8,
-    r: usize,
-    values: &[D::Quartet; 8],
-    starts: [V; 2],
-) -> [V; 2] {
-    let shape = Q::SHAPE;
-    // Sums of i16 begin at 0.
-    let whole = !D::WIDE && shape.narrow();
-    let mut dots = if whole { [V::zero(); 2] } else { starts };
-    unroll!(STEP in [0, 1] {
-        // SAFETY: the caller's.
-        let quants = unsafe { quants::<Q>(planes, r, STEP) };
-        let [low, high] = quants.map(|quants| quants.map(D::widen));
-        let [first, second] = [0, 1].map(|half| {
-            [0, 1].map(|i| values[place(shape, STEP, half, i)])
-        });
-        if D::WIDE || whole {
-            let second_half = usize::from(shape.halves);
-            dots[0] = D::narrow(dots[0], first, low).pinned();
-            dots[second_half] = D::narrow(dots[second_half], second, high).pinned();
-        } else if shape.halves {
-            dots[0] = D::two(dots[0], first, low).pinned();
-            dots[1] = D::two(dots[1], second, high).pinned();
-        } else {
-            let sum = D::narrow(D::narrow(V::zero(), first, low), second, high);
-            dots[0] = dots[0].add_i32(D::finish(sum)).pinned();
-        }
-    });
-    if whole {
-        [0, 1].map(|half| D::finish(dots[half]).add_i32(starts[half]))
-    } else {
-        dots
     }
 }

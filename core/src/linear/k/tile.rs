@@ -1,8 +1,8 @@
 //! Tiles of the kinds whose scales are integers: four tokens by what a group unpacks to.
 
 use super::dot::{ByWords, Dot};
-use super::quant::{integers, place, quants, scale_and_min, super_scales, Quant};
-use super::scaled::{scales, Behind};
+use super::quant::{integers, quartets, scale_and_min, super_scales, Quant};
+use super::scaled::Behind;
 use super::{Shape, BLOCKS, INTEGERS, SUPER};
 use crate::linear::activations::{FOUR, META, PIECE};
 use crate::linear::tile::turns;
@@ -17,7 +17,7 @@ const SCALES: usize = 64;
 
 /// Bytes of a block of 16 rows unpacked to a tile, and its part of a super-block's header.
 pub fn tile_block_bytes(shape: Shape, vectors: usize) -> usize {
-    QUADS * 16 * vectors + 2 * (scales(shape) * SCALES + HEADER / BLOCKS)
+    QUADS * 16 * vectors + 2 * (shape.scales() * SCALES + HEADER / BLOCKS)
 }
 
 /// Unpacks a group to two halves of 8 rows; of each its super-blocks: scales and minima as F32, then for each scale the integers, the minima as
@@ -27,7 +27,7 @@ pub fn tile_block_bytes(shape: Shape, vectors: usize) -> usize {
 #[inline(never)]
 pub unsafe fn unpack<Q: Quant>(packed: *const u8, supers: usize, words: bool, tile: *mut u8) {
     let shape = Q::SHAPE;
-    let count = scales(shape);
+    let count = shape.scales();
     let pieces = 1 + usize::from(words);
     let part = SCALES + 32 * 8 * pieces / count;
     let of_super = HEADER + BLOCKS * count * part;
@@ -56,17 +56,12 @@ pub unsafe fn unpack<Q: Quant>(packed: *const u8, supers: usize, words: bool, ti
                     }
                 }
                 for r in 0..quads {
-                    unroll!(STEP in [0, 1] {
-                        let quants = quants::<Q>(block.add(INTEGERS), r, STEP);
-                        for (half, quartets) in quants.into_iter().enumerate() {
-                            for (i, quartet) in quartets.into_iter().enumerate() {
-                                let place = place(shape, STEP, half, i);
-                                let (half, within) = (place / (8 / count), place % (8 / count));
-                                let to = part_of(r, half).add(SCALES + 32 * pieces * within);
-                                store(quartet, words, to);
-                            }
-                        }
-                    });
+                    let quartets = quartets::<Q>(block.add(INTEGERS), r);
+                    for (i, quants) in quartets.into_iter().enumerate() {
+                        let (half, within) = (i / shape.run(), i % shape.run());
+                        let to = part_of(r, half).add(SCALES + 32 * pieces * within);
+                        store(quants, words, to);
+                    }
                 }
             }
         }
