@@ -30,9 +30,16 @@ pub(super) trait Weights<K> {
     /// # Safety
     /// There must be that group.
     unsafe fn half(group: *const u8, half: usize, blocks: usize) -> *const u8;
+    /// Gets to a block, of which the one before ends at `block`.
+    /// # Safety
+    /// There must be one.
+    #[inline(always)]
+    unsafe fn open(&mut self, block: *const u8, _half: usize) -> *const u8 {
+        block
+    }
     /// Scales of quad `r` of the half.
     /// # Safety
-    /// `block` must be one of the half's.
+    /// `block` must be one of the half's, and the one that was opened.
     unsafe fn scales(&self, block: *const u8, half: usize, r: usize) -> V;
     /// Its minima.
     /// # Safety
@@ -200,7 +207,7 @@ pub(super) unsafe fn tile<W: Weights<K>, K: Kernel, const MIN: bool>(
     let blocks = x.k / BLOCK;
     // Known only at run time, or else LLVM unrolls the loop and orders it so that V8 spills most of it.
     let pieces = x.pieces / W::PARTS;
-    let weights = W::new();
+    let mut weights = W::new();
     debug_assert!(pieces > 0 && blocks > 0);
     // SAFETY: the caller's.
     let seen = unsafe { output.fetch::<GROUP>(token, tokens, row) };
@@ -213,6 +220,7 @@ pub(super) unsafe fn tile<W: Weights<K>, K: Kernel, const MIN: bool>(
             // Or else the loops would have to be left out, and accumulators to be moved where both ways meet.
             std::hint::assert_unchecked(pieces > 0 && blocks > 0);
             for _ in 0..blocks {
+                w = weights.open(w, half);
                 let meta = a.add(16 * K::SOURCES * K::PARTS);
                 let mut start = start::<K>(|| V::load(meta.add(32)));
                 let mut dots = [[start; 2]; FOUR];

@@ -1,14 +1,15 @@
 //! K-quants by 8-bit activations: exact integer dots of the columns that share a scale.
 //!
 //! A quant is at most 63, so that bytes meet bytes wherever the machine has a dot of bytes. This file chooses:
-//! Q4_K goes by [`super::nibbles`], the others by [`super::scaled`] and [`super::tile`].
+//! Q4_K goes by [`super::nibbles`], the others by [`super::scaled`], [`super::packed`] and [`super::unpacked`].
 
 use super::dot::{ByPairs, ByQuads, ByWords};
 use super::quant::{Q2K, Q3K, Q5K, Q6K};
-use super::{nibbles, scaled, tile};
+use super::{nibbles, packed, scaled, unpacked};
 use super::{Shape, SUPER};
 use crate::dtype::DType;
 use crate::linear::activations::FOUR;
+use crate::linear::kernels::FEW;
 use crate::linear::quantized::{BYTES, WORDS};
 use crate::linear::{singles, ActivationKind, Activations, Output, PackedWeight, GROUP, QUADS};
 use crate::simd::ByteDot;
@@ -19,7 +20,7 @@ pub fn tile_block_bytes(shape: Shape, kind: ActivationKind) -> usize {
     if shape.nibbles() {
         QUADS * 16 * (vectors + 2)
     } else {
-        tile::tile_block_bytes(shape, vectors)
+        unpacked::tile_block_bytes(shape, vectors)
     }
 }
 
@@ -66,7 +67,7 @@ pub unsafe fn group(
     output: Output,
     scratch: *mut u8,
 ) {
-    let (packed, row) = (weight.group(group), group * GROUP);
+    let (from, row) = (weight.group(group), group * GROUP);
     let (tiled, dtype) = (m - singles(m), weight.dtype());
     let of_nibbles = dtype == DType::Q4_K;
     // A constant where the build has only one kind.
@@ -75,30 +76,32 @@ pub unsafe fn group(
     unsafe {
         for token in tiled..m {
             if of_nibbles && words {
-                nibbles::vector::<ByWords>(packed, x, token, row, output);
+                nibbles::vector::<ByWords>(from, x, token, row, output);
             } else if of_nibbles && quads(x.dot) {
-                nibbles::vector::<ByQuads>(packed, x, token, row, output);
+                nibbles::vector::<ByQuads>(from, x, token, row, output);
             } else if of_nibbles {
-                nibbles::vector::<ByPairs>(packed, x, token, row, output);
+                nibbles::vector::<ByPairs>(from, x, token, row, output);
             } else {
-                for_dot!(x, dtype, scaled::vector; packed, x, token, row, output);
+                for_dot!(x, dtype, scaled::vector; from, x, token, row, output);
             }
         }
         if tiled == 0 {
             return;
         }
-        let supers = x.k / SUPER;
         if of_nibbles {
-            nibbles::unpack(packed, supers, words, scratch);
-        } else {
-            for_scaled!(dtype, tile::unpack; packed, supers, words, scratch);
+            nibbles::tiles(from, x, tiled, row, output, scratch);
+            return;
+        }
+        let few = tiled <= FEW;
+        if !few {
+            for_scaled!(dtype, unpacked::unpack; from, x.k / SUPER, words, scratch);
         }
         for token in (0..tiled).step_by(FOUR) {
             let tokens = (m - token).min(FOUR);
-            if of_nibbles {
-                nibbles::tile(scratch, x, token, tokens, row, output);
+            if few {
+                for_dot!(x, dtype, packed::tile; from, x, token, tokens, row, output);
             } else {
-                for_dot!(x, dtype, tile::tile; scratch, x, token, tokens, row, output);
+                for_dot!(x, dtype, unpacked::tile; scratch, x, token, tokens, row, output);
             }
         }
     }

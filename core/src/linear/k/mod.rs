@@ -24,12 +24,14 @@ mod dots;
 mod kernels;
 mod nibbles;
 mod pack;
+mod packed;
 mod quant;
 mod scaled;
 mod shape;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod unpacked;
 
 pub(super) use kernels::{group, tile_block_bytes};
 pub(super) use nibbles::{unpack_nibbles, vector_of_nibbles};

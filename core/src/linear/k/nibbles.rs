@@ -3,44 +3,136 @@
 use super::dot::{ByPairs, Dot};
 use super::dots::dots;
 use super::kernels::quads;
-use super::quant::{integers, quartets, scale_and_min, super_scales, Quant, Q4K};
-use super::tile::store;
+use super::quant::{
+    half_integers, integers, quartets, scale_and_min, super_scales, super_scales_of, Quant, Q4K,
+};
+use super::unpacked::store;
 use super::{BLOCKS, INTEGERS, SUPER};
-use crate::linear::activations::{META, PIECE};
-use crate::linear::kernels::{NibblesByBytes, NibblesByQuads, NibblesByWords};
-use crate::linear::quantized::{add_minima, BYTES, WORDS};
-use crate::linear::tile::{tile as tile_of_nibbles, Unpacked};
+use crate::linear::activations::{FOUR, META, PIECE};
+use crate::linear::kernels::{Kernel, NibblesByBytes, NibblesByQuads, NibblesByWords};
+use crate::linear::quantized::{add_minima, lanes_of, BYTES, WORDS};
+use crate::linear::tile::{tile, Unpacked, Weights};
 use crate::linear::{ActivationKind, Activations, Output, QUADS};
 use crate::simd::{Vector, LANES, V};
+use std::marker::PhantomData;
 
-/// Up to four tokens by 16 rows, by whatever dot the machine has.
+/// A group as it lies in the weight.
+struct Packed<K> {
+    /// Blocks of the super-block behind the one that is open.
+    left: usize,
+    /// Scales and minima of the super-block.
+    supers: [[V; 2]; 2],
+    mask: V,
+    kernel: PhantomData<K>,
+}
+
+impl<K: Kernel> Weights<K> for Packed<K> {
+    const PARTS: usize = K::PARTS;
+    const BLOCK_BYTES: usize = Q4K::SHAPE.block_bytes();
+    const STEP: usize = QUADS * 16;
+    #[inline(always)]
+    fn new() -> Self {
+        Packed {
+            left: 0,
+            supers: [[V::zero(); 2]; 2],
+            mask: lanes_of(K::MASK),
+            kernel: PhantomData,
+        }
+    }
+    #[inline(always)]
+    fn piece(part: usize, i: usize) -> usize {
+        K::place(i, part)
+    }
+    #[inline(always)]
+    unsafe fn half(group: *const u8, _: usize, _: usize) -> *const u8 {
+        group
+    }
+    #[inline(always)]
+    unsafe fn open(&mut self, block: *const u8, half: usize) -> *const u8 {
+        if self.left > 0 {
+            self.left -= 1;
+            return block;
+        }
+        self.left = BLOCKS - 1;
+        // SAFETY: the caller's; a super-block begins here.
+        unsafe {
+            self.supers = super_scales_of::<Q4K, 2>(block, 2 * half);
+            block.add(Q4K::SHAPE.header())
+        }
+    }
+    #[inline(always)]
+    unsafe fn scales(&self, block: *const u8, half: usize, r: usize) -> V {
+        // SAFETY: the caller's.
+        let (scale, _) = scale_and_min::<Q4K>(unsafe { half_integers(block, half) }, 0, r);
+        scale.f32_from_i32().mul(self.supers[0][r])
+    }
+    #[inline(always)]
+    unsafe fn minima(&self, block: *const u8, half: usize, r: usize) -> V {
+        // SAFETY: the caller's.
+        let (_, min) = scale_and_min::<Q4K>(unsafe { half_integers(block, half) }, 0, r);
+        min.mul(self.supers[1][r])
+    }
+    #[inline(always)]
+    unsafe fn quants(block: *const u8, half: usize) -> *const u8 {
+        // SAFETY: the caller's.
+        unsafe { block.add(INTEGERS + 32 * half) }
+    }
+    #[inline(always)]
+    fn part(&self, quants: V, part: usize) -> V {
+        K::unpack(quants, part, self.mask)
+    }
+}
+
+/// Up to `tokens` tokens in tiles, by whatever dot the machine has.
 /// # Safety
-/// As [`crate::linear::linear`], for a group of rows that [`unpack`] wrote.
-pub unsafe fn tile(
-    from: *const u8,
+/// As [`crate::linear::linear`], for a group of rows.
+pub unsafe fn tiles(
+    group: *const u8,
     x: &Activations,
-    token: usize,
     tokens: usize,
     row: usize,
     output: Output,
+    scratch: *mut u8,
 ) {
     // SAFETY: the caller's.
     unsafe {
         match x.kind {
             ActivationKind::I8 if BYTES && quads(x.dot) => {
-                tile_of_nibbles::<Unpacked<NibblesByQuads<true>, true>, _, true>(
-                    from, x, token, tokens, row, output,
-                )
+                tiles_of::<NibblesByQuads<true>>(group, x, tokens, row, output, scratch)
             }
             ActivationKind::I8 if BYTES => {
-                tile_of_nibbles::<Unpacked<NibblesByBytes<true>, true>, _, true>(
-                    from, x, token, tokens, row, output,
-                )
+                tiles_of::<NibblesByBytes<true>>(group, x, tokens, row, output, scratch)
             }
-            _ if WORDS => tile_of_nibbles::<Unpacked<NibblesByWords<true>, true>, _, true>(
-                from, x, token, tokens, row, output,
-            ),
+            _ if WORDS => tiles_of::<NibblesByWords<true>>(group, x, tokens, row, output, scratch),
             _ => unreachable!("activations of another kind"),
+        }
+    }
+}
+
+/// # Safety
+/// As [`tiles`].
+unsafe fn tiles_of<K: Kernel>(
+    group: *const u8,
+    x: &Activations,
+    tokens: usize,
+    row: usize,
+    output: Output,
+    scratch: *mut u8,
+) {
+    let few = tokens <= K::FEW;
+    // SAFETY: the caller's.
+    unsafe {
+        if !few {
+            let words = x.kind == ActivationKind::I16;
+            unpack(group, x.k / SUPER, words, scratch);
+        }
+        for token in (0..tokens).step_by(FOUR) {
+            let count = (tokens - token).min(FOUR);
+            if few {
+                tile::<Packed<K>, K, true>(group, x, token, count, row, output);
+            } else {
+                tile::<Unpacked<K, true>, K, true>(scratch, x, token, count, row, output);
+            }
         }
     }
 }
@@ -62,7 +154,7 @@ pub unsafe fn vector<D: Dot>(
     unsafe {
         let (mut w, mut a) = (packed, x.quantized(token));
         for _ in 0..x.k / SUPER {
-            let (d, d_min) = super_scales::<Q4K>(w);
+            let [d, d_min] = super_scales::<Q4K>(w);
             w = w.add(shape.header());
             for _ in 0..BLOCKS {
                 let dots = dots::<Q4K, D, 0>(w.add(INTEGERS), a, V::zero());
@@ -122,7 +214,7 @@ pub unsafe fn unpack(packed: *const u8, supers: usize, words: bool, to: *mut u8)
         // SAFETY: the group has that many super-blocks, and the tile room for them.
         unsafe {
             let from = packed.add(n * shape.super_bytes());
-            let (d, d_min) = super_scales::<Q4K>(from);
+            let [d, d_min] = super_scales::<Q4K>(from);
             for b in 0..BLOCKS {
                 let block = from.add(shape.header() + b * shape.block_bytes());
                 let place_of = |r: usize| {

@@ -96,6 +96,15 @@ pub unsafe fn integers(block: *const u8) -> [V; 2] {
     unsafe { [V::load(block), V::load(block.add(GROUP))] }
 }
 
+/// Those of half a group, as if it were the first half.
+/// # Safety
+/// They must lie there, and quants behind them.
+#[inline(always)]
+pub unsafe fn half_integers(block: *const u8, half: usize) -> [V; 2] {
+    // SAFETY: the caller's.
+    unsafe { integers(block.add(2 * half)) }
+}
+
 /// Integer scale of a half of a block of four rows, and the minimum as F32, where the kind has one.
 #[inline(always)]
 pub fn scale_and_min<Q: Quant>(integers: [V; 2], half: usize, r: usize) -> (V, V) {
@@ -127,10 +136,21 @@ pub fn scale_and_min<Q: Quant>(integers: [V; 2], half: usize, r: usize) -> (V, V
 /// # Safety
 /// `header` must be one's start.
 #[inline(always)]
-pub unsafe fn super_scales<Q: Quant>(header: *const u8) -> ([V; QUADS], [V; QUADS]) {
+pub unsafe fn super_scales<Q: Quant>(header: *const u8) -> [[V; QUADS]; 2] {
     // SAFETY: the caller's.
-    let load = |r: usize| unsafe { widen_f16(V::load_i16x4(header.add(r * 8))) };
-    let d = std::array::from_fn(load);
+    unsafe { super_scales_of::<Q, QUADS>(header, 0) }
+}
+
+/// Those of some quads of rows.
+/// # Safety
+/// As [`super_scales`].
+#[inline(always)]
+pub unsafe fn super_scales_of<Q: Quant, const COUNT: usize>(
+    header: *const u8,
+    first: usize,
+) -> [[V; COUNT]; 2] {
+    // SAFETY: the caller's.
+    let load = |r: usize| unsafe { widen_f16(V::load_i16x4(header.add((first + r) * 8))) };
     let min = |r: usize| {
         if Q::SHAPE.min {
             load(QUADS + r)
@@ -138,5 +158,5 @@ pub unsafe fn super_scales<Q: Quant>(header: *const u8) -> ([V; QUADS], [V; QUAD
             V::zero()
         }
     };
-    (d, std::array::from_fn(min))
+    [std::array::from_fn(load), std::array::from_fn(min)]
 }

@@ -71,7 +71,7 @@ pub unsafe fn vector<Q: Quant, D: Dot>(
     unsafe {
         let (mut w, mut a) = (packed, x.quantized(token));
         for _ in 0..x.k / SUPER {
-            let (d, d_min) = super_scales::<Q>(w);
+            let [d, d_min] = super_scales::<Q>(w);
             w = w.add(shape.header());
             let (mut scaled, mut minima) = ([V::zero(); QUADS], [V::zero(); QUADS]);
             for _ in 0..BLOCKS {
