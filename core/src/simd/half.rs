@@ -4,7 +4,7 @@ use super::{Vector, V};
 
 /// Four F16 (as widened by [`Vector::load_i16x4`]) as F32; subnormals exact, infinities read as 65536.
 ///
-/// There is no arithmetic on subnormals of F32, for which processors take tens of cycles: the scales of K-quants often are subnormals of F16.
+/// There is no arithmetic on subnormals of F32, which takes processors ten cycles and more: the scales of K-quants often are subnormals of F16.
 #[inline(always)]
 pub fn widen_f16(bits: V) -> V {
     // As if none were subnormal: those come out as 2^-15 and half of what they are.

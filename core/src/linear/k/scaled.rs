@@ -21,9 +21,12 @@ pub(super) struct Behind {
 }
 
 impl Behind {
+    /// Of a kind with a scale for each half of a block or one, with minima or a zero point.
     #[inline(always)]
-    pub(super) fn new<const HALVES: bool, const MIN: bool>(
+    pub(super) fn new(
         [scales, total, less_sum_8, less_first]: [V; META],
+        halves: bool,
+        min: bool,
         zero: V,
     ) -> Behind {
         let scale = float_scales(scales);
@@ -32,24 +35,14 @@ impl Behind {
             starts: [V::zero(); 2],
             scaled_sums: [total; 2],
         };
-        if !MIN {
+        if !min {
             let less_second = less_sum_8.shr_i32::<3>().sub_i32(less_first);
             behind.starts = [less_first, less_second].map(|sum| sum.mul_i32(zero));
-        } else if HALVES {
+        } else if halves {
             let first = V::zero().sub_i32(less_first).f32_from_i32().mul(scale);
             behind.scaled_sums = [first, total.sub(first)];
         }
         behind
-    }
-
-    /// The one of a kind.
-    #[inline(always)]
-    fn of<Q: Quant>(behind: [V; META], zero: V) -> Behind {
-        match (Q::SHAPE.halves, Q::SHAPE.min) {
-            (true, true) => Behind::new::<true, true>(behind, zero),
-            (true, false) => Behind::new::<true, false>(behind, zero),
-            (false, _) => Behind::new::<false, true>(behind, zero),
-        }
     }
 }
 
@@ -77,7 +70,7 @@ pub unsafe fn vector<Q: Quant, D: Dot>(
             for _ in 0..BLOCKS {
                 let (values, behind) = (a, a.add(PIECE * QUARTETS * D::PIECES));
                 a = behind.add(PIECE * META);
-                let behind = Behind::of::<Q>(V::load(behind).splats(), zero);
+                let behind = Behind::new(V::load(behind).splats(), shape.halves, shape.min, zero);
                 let integers = integers(w);
                 let mut block = [V::zero(); QUADS];
                 unroll!(PART in [0, 1] {

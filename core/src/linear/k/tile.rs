@@ -73,7 +73,7 @@ pub unsafe fn tile_of<D: Dot, R: Rows<D>>(
                 for _ in 0..BLOCKS {
                     let meta = a.add(16 * x.pieces);
                     let behind = [0, 16, 32, 48].map(|at| V::load(meta.add(at)));
-                    let behind = behind_of::<D, R>(behind, zero);
+                    let behind = Behind::new(behind, R::HALVES, R::MIN, zero);
                     let blocks = block_sums::<D, R>(w, half, a, &behind);
                     w = w.add(R::BLOCK_BYTES);
                     for (turn, scale) in turns(behind.scale).into_iter().enumerate() {
@@ -103,16 +103,6 @@ pub unsafe fn tile_of<D: Dot, R: Rows<D>>(
             output.write_half(token, tokens, row, sums, V::load(a));
         }
         std::hint::black_box(seen);
-    }
-}
-
-/// What the activations of a block have behind them, as the rows need it.
-#[inline(always)]
-fn behind_of<D: Dot, R: Rows<D>>(behind: [V; META], zero: V) -> Behind {
-    match (R::HALVES, R::MIN) {
-        (true, true) => Behind::new::<true, true>(behind, zero),
-        (true, false) => Behind::new::<true, false>(behind, zero),
-        (false, _) => Behind::new::<false, true>(behind, zero),
     }
 }
 
@@ -223,7 +213,7 @@ unsafe fn minima<D: Dot, R: Rows<D>>(
         unsafe {
             let meta = a.add(16 * pieces);
             let behind = [0, 16, 32, 48].map(|at| V::load(meta.add(at)));
-            let behind = behind_of::<D, R>(behind, V::zero());
+            let behind = Behind::new(behind, R::HALVES, R::MIN, V::zero());
             for part in 0..1 + usize::from(R::HALVES) {
                 let min = R::minima(block, half, part);
                 for (minima, sums) in minima.iter_mut().zip(turns(behind.scaled_sums[part])) {
