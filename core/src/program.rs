@@ -13,7 +13,8 @@ pub const STEP_HEADER_WORDS: usize = 4;
 /// The most dimensions of a value.
 pub const MAX_RANK: usize = 8;
 
-/// The most elements of a value, so that sums of offsets cannot overflow.
+/// The most elements of a value, so that sums of offsets cannot overflow; of a weight its bytes are the limit, as only rows of it are
+/// gone to.
 const MAX_ELEMENTS: usize = isize::MAX as usize / 16;
 
 /// Where a value lives; in the order of `VALUE_KINDS`.
@@ -236,6 +237,11 @@ fn decode_value(words: &mut Words, capacity: Counts) -> Result<Value, Error> {
         dims: Vec::with_capacity(rank),
         lead: Lead::Fixed,
     };
+    // An alias has no more than its base.
+    let most = match kind {
+        Kind::Weight | Kind::Alias => isize::MAX as usize,
+        _ => MAX_ELEMENTS,
+    };
     let mut elements = 1usize;
     for axis in 0..rank {
         let dim = match words.next()? as i32 {
@@ -252,10 +258,15 @@ fn decode_value(words: &mut Words, capacity: Counts) -> Result<Value, Error> {
         };
         // Zeros do not hide what the other dimensions multiply to.
         elements = match elements.checked_mul(dim.max(1)) {
-            Some(elements) if elements <= MAX_ELEMENTS => elements,
+            Some(elements) if elements <= most => elements,
             _ => return invalid("a value has more elements than can be addressed"),
         };
         shape.dims.push(dim);
+    }
+    let (size, bytes) = dtype.block();
+    let bytes = elements.div_ceil(size).checked_mul(bytes);
+    if bytes.is_none_or(|bytes| bytes > isize::MAX as usize) {
+        return invalid("a value has more bytes than can be addressed");
     }
     Ok(Value {
         kind,
