@@ -157,10 +157,10 @@ pub unsafe fn vector<D: Dot>(
             let [d, d_min] = super_scales::<Q4K>(w);
             w = w.add(shape.header());
             for _ in 0..BLOCKS {
+                let integers = integers(w);
                 let dots = dots::<Q4K, D, 0>(w.add(INTEGERS), a, V::zero());
                 let meta = a.add(PIECE * 8 * D::PIECES);
                 let [scales, scaled_sum, ..] = V::load(meta).splats();
-                let integers = integers(w);
                 unroll!(R in [0, 1, 2, 3] {
                     let (scale, min) = scale_and_min::<Q4K>(integers, 0, R);
                     let scale = scale.f32_from_i32().mul(d[R]);
