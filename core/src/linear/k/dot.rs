@@ -16,27 +16,8 @@ pub trait Dot {
     fn rotate(values: Self::Quartet) -> Self::Quartet;
     /// Adds the products of a quartet to a narrow sum, which may be of i16.
     fn narrow(sum: V, values: Self::Quartet, quants: Self::Quartet) -> V;
-    /// Adds those of two.
-    #[inline(always)]
-    fn both(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V {
-        Self::narrow(
-            Self::narrow(sum, values[0], quants[0]),
-            values[1],
-            quants[1],
-        )
-    }
     /// A narrow sum as i32 of four rows.
     fn finish(sum: V) -> V;
-    /// Adds the products of two quartets to i32.
-    #[inline(always)]
-    fn two(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2]) -> V {
-        sum.add_i32(Self::finish(Self::both(V::zero(), values, quants)))
-    }
-    /// The same, times a scale (i16 twice in a lane) where that costs nothing: unless sums are [`Dot::WIDE`].
-    #[inline(always)]
-    fn scaled(sum: V, values: [Self::Quartet; 2], quants: [Self::Quartet; 2], _scale: V) -> V {
-        Self::two(sum, values, quants)
-    }
     /// Adds narrow sums of nibbles as [`Kernel::add`] does of the tiles; the scales of activations are i16 twice in a lane.
     ///
     /// [`Kernel::add`]: crate::linear::kernels::Kernel::add
@@ -72,10 +53,6 @@ impl Dot for ByPairs {
         sum.pairs_i16()
     }
     #[inline(always)]
-    fn scaled(sum: V, values: [V; 2], quants: [V; 2], scale: V) -> V {
-        sum.add_i32(Self::both(V::zero(), values, quants).dot_i16(scale))
-    }
-    #[inline(always)]
     fn add(sums: V, narrow: V, scale: V, scales: V) -> V {
         NibblesByBytes::<true>::add(sums, narrow, scale, scales)
     }
@@ -107,10 +84,6 @@ impl Dot for ByQuads {
     #[inline(always)]
     fn finish(sum: V) -> V {
         sum
-    }
-    #[inline(always)]
-    fn two(sum: V, values: [V; 2], quants: [V; 2]) -> V {
-        Self::both(sum, values, quants)
     }
     #[inline(always)]
     fn widen(quants: V) -> V {

@@ -9,8 +9,8 @@ use crate::simd::{Vector, V};
 use std::marker::PhantomData;
 
 /// Whether the sums of the columns that share a scale stay narrow, of i16.
-pub const fn narrow<Q: Quant, D: Dot>() -> bool {
-    !D::WIDE && Q::SHAPE.narrow() >= Q::SHAPE.run()
+pub const fn stays_narrow<Q: Quant, D: Dot>() -> bool {
+    !D::WIDE && Q::SHAPE.narrow_quartets() >= Q::SHAPE.run()
 }
 
 /// Sums of the dots of 16 rows, while vectors come by.
@@ -29,7 +29,11 @@ impl<Q: Quant, D: Dot> Dots<Q, D> {
     #[inline(always)]
     fn new(start: V) -> Self {
         const {
-            assert!(D::WIDE || narrow::<Q, D>() || Q::SHAPE.run().is_multiple_of(Q::SHAPE.narrow()))
+            assert!(
+                D::WIDE
+                    || stays_narrow::<Q, D>()
+                    || Q::SHAPE.run().is_multiple_of(Q::SHAPE.narrow_quartets())
+            )
         };
         Dots {
             sums: [start; QUADS],
@@ -50,7 +54,7 @@ impl<Q: Quant, D: Dot> Dots<Q, D> {
         }
         self.narrow[r] = D::narrow(self.narrow[r], values, quants).pinned();
         self.added[r] += 1;
-        if !narrow::<Q, D>() && self.added[r].is_multiple_of(Q::SHAPE.narrow()) {
+        if !stays_narrow::<Q, D>() && self.added[r].is_multiple_of(Q::SHAPE.narrow_quartets()) {
             self.sums[r] = self.sums[r].add_i32(D::finish(self.narrow[r])).pinned();
             self.narrow[r] = V::zero();
         }
@@ -77,7 +81,7 @@ impl<Q: Quant, D: Dot> Dots<Q, D> {
     }
 }
 
-/// The dots of 16 rows of the columns that share a scale of a block: i32 that began with `start`, or [`narrow`] ones.
+/// The dots of 16 rows of the columns that share a scale of a block: i32 that began with `start`, or narrow where they [stay so](stays_narrow).
 ///
 /// Vectors are read in the order of memory: sums are pinned for it, as in [`crate::linear::quantized`].
 /// # Safety
@@ -111,7 +115,7 @@ pub unsafe fn dots<Q: Quant, D: Dot, const PART: usize>(
             });
         }
     });
-    if narrow::<Q, D>() {
+    if stays_narrow::<Q, D>() {
         dots.narrow
     } else {
         dots.sums

@@ -2,7 +2,7 @@
 //! integer. Its F32 is scaled by the activations and summed over a super-block, whose scale comes last.
 
 use super::dot::Dot;
-use super::dots::{dots, narrow};
+use super::dots::{dots, stays_narrow};
 use super::quant::{integers, scale_and_min, super_scales, Quant};
 use super::shape::QUARTETS;
 use super::{BLOCKS, INTEGERS, SUPER};
@@ -79,7 +79,7 @@ pub unsafe fn vector<Q: Quant, D: Dot>(
                         let dots = dots::<Q, D, PART>(w.add(INTEGERS), values, start);
                         unroll!(R in [0, 1, 2, 3] {
                             let (scale, min) = scale_and_min::<Q>(integers, PART, R);
-                            let dots = if narrow::<Q, D>() {
+                            let dots = if stays_narrow::<Q, D>() {
                                 D::finish(dots[R]).add_i32(start)
                             } else {
                                 dots[R]

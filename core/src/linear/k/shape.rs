@@ -156,7 +156,7 @@ impl Shape {
     }
 
     /// How many quartets' products with bytes i16 lanes can sum, two of them in a lane.
-    pub const fn narrow(self) -> usize {
+    pub const fn narrow_quartets(self) -> usize {
         i16::MAX as usize / (2 * 127 * ((1 << self.bits) - 1))
     }
 

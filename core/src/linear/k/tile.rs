@@ -32,7 +32,8 @@ pub trait Rows<D: Dot> {
     unsafe fn scales(block: *const u8, half: usize, part: usize) -> [V; 2];
     /// Its minima, as F32.
     unsafe fn minima(block: *const u8, half: usize, part: usize) -> [V; 2];
-    /// Adds the dots of a part with a block of activations of four tokens; `scales` are i16 twice, for [`Dot::scaled`].
+    /// Adds the dots of a part with a block of activations of four tokens; `scales` are i16 twice, for
+    /// [`add_two`]; where sums are [`Dot::WIDE`] they are not used.
     unsafe fn add_dots(
         sums: &mut Sums,
         block: *const u8,
@@ -161,7 +162,7 @@ pub unsafe fn load_quartet<D: Dot>(from: *const u8, i: usize, step: usize) -> D:
     D::quartet(|piece| unsafe { V::load(from.add((i * D::PIECES + piece) * step)) })
 }
 
-/// Adds the products of a quartet of four tokens and of both quads.
+/// Adds the products of a quartet of four tokens and of both quads, where narrow sums are i32.
 #[inline(always)]
 pub fn add_one<D: Dot>(sums: &mut Sums, mut values: D::Quartet, quants: [D::Quartet; 2]) {
     for sums in sums {
@@ -172,7 +173,7 @@ pub fn add_one<D: Dot>(sums: &mut Sums, mut values: D::Quartet, quants: [D::Quar
     }
 }
 
-/// Adds the products of two quartets of four tokens and of both quads.
+/// Adds the products of two quartets where narrow sums are of i16, which the instruction that adds pairs of them scales as well.
 #[inline(always)]
 pub fn add_two<D: Dot>(
     sums: &mut Sums,
@@ -182,7 +183,10 @@ pub fn add_two<D: Dot>(
 ) {
     for sums in sums {
         for r in 0..2 {
-            sums[r] = D::scaled(sums[r], values, quants[r], scales[r]).pinned();
+            let [first, second] = quants[r];
+            let narrow = D::narrow(V::zero(), values[0], first);
+            let narrow = D::narrow(narrow, values[1], second);
+            sums[r] = sums[r].add_i32(narrow.dot_i16(scales[r])).pinned();
         }
         values = values.map(D::rotate);
     }

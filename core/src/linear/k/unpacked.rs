@@ -19,6 +19,11 @@ pub fn tile_block_bytes(shape: Shape, vectors: usize) -> usize {
     QUADS * 16 * vectors + 2 * (shape.scales() * SCALES + HEADER / BLOCKS)
 }
 
+/// Bytes from a scale's part of a block of half a group to the next, of `count` a block, if a quartet is so many pieces.
+const fn part_bytes(count: usize, pieces: usize) -> usize {
+    SCALES + 32 * QUARTETS * pieces / count
+}
+
 /// Unpacks a group to two halves of 8 rows; of each its super-blocks: scales and minima as F32, then for each scale the integers, the minima as
 /// F32, and the vectors in order of the columns, two quads each.
 /// # Safety
@@ -28,7 +33,7 @@ pub unsafe fn unpack<Q: Quant>(packed: *const u8, supers: usize, words: bool, ti
     let shape = Q::SHAPE;
     let count = shape.scales();
     let pieces = 1 + usize::from(words);
-    let part = SCALES + 32 * 8 * pieces / count;
+    let part = part_bytes(count, pieces);
     let of_super = HEADER + BLOCKS * count * part;
     // Known at run time only, so that the loops below are not unrolled.
     let quads = std::hint::black_box(QUADS);
@@ -90,18 +95,13 @@ pub struct Unpacked<const HALVES: bool, const MIN: bool>;
 impl<const HALVES: bool, const MIN: bool> Unpacked<HALVES, MIN> {
     /// Parts of a block.
     const COUNT: usize = 1 + HALVES as usize;
-
-    /// Bytes from a part to the next.
-    const fn part<D: Dot>() -> usize {
-        SCALES + 32 * QUARTETS * D::PIECES / Self::COUNT
-    }
 }
 
 impl<D: Dot, const HALVES: bool, const MIN: bool> Rows<D> for Unpacked<HALVES, MIN> {
     const HALVES: bool = HALVES;
     const MIN: bool = MIN;
     const HEADER: usize = HEADER;
-    const BLOCK_BYTES: usize = Self::COUNT * Self::part::<D>();
+    const BLOCK_BYTES: usize = Self::COUNT * part_bytes(Self::COUNT, D::PIECES);
     #[inline(always)]
     unsafe fn half(group: *const u8, half: usize, supers: usize) -> *const u8 {
         let bytes = HEADER + BLOCKS * <Self as Rows<D>>::BLOCK_BYTES;
@@ -116,12 +116,14 @@ impl<D: Dot, const HALVES: bool, const MIN: bool> Rows<D> for Unpacked<HALVES, M
     #[inline(always)]
     unsafe fn scales(block: *const u8, _: usize, part: usize) -> [V; 2] {
         // SAFETY: the caller's.
-        [0, 16].map(|r| unsafe { V::load(block.add(part * Self::part::<D>() + r)) })
+        [0, 16]
+            .map(|r| unsafe { V::load(block.add(part * part_bytes(Self::COUNT, D::PIECES) + r)) })
     }
     #[inline(always)]
     unsafe fn minima(block: *const u8, _: usize, part: usize) -> [V; 2] {
         // SAFETY: the caller's.
-        [32, 48].map(|r| unsafe { V::load(block.add(part * Self::part::<D>() + r)) })
+        [32, 48]
+            .map(|r| unsafe { V::load(block.add(part * part_bytes(Self::COUNT, D::PIECES) + r)) })
     }
     #[inline(always)]
     unsafe fn add_dots(
@@ -135,7 +137,7 @@ impl<D: Dot, const HALVES: bool, const MIN: bool> Rows<D> for Unpacked<HALVES, M
         // SAFETY: the caller's.
         unsafe {
             let a = a.add(16 * D::PIECES * QUARTETS / Self::COUNT * part);
-            let quants = block.add(part * Self::part::<D>() + SCALES);
+            let quants = block.add(part * part_bytes(Self::COUNT, D::PIECES) + SCALES);
             unroll!(STEP in [0, 1, 2, 3] {
                 if STEP < QUARTETS / 2 / Self::COUNT {
                     let at = |i: usize| {
