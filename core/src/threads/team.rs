@@ -11,15 +11,22 @@ use crate::executor::Executor;
 use crate::ops::{Step, SLOTS};
 use crate::program::Counts;
 use std::cell::UnsafeCell;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The most threads of a team.
 pub const MAX_THREADS: usize = 64;
 
-/// The most parts of a stage for each thread: more than one, so that a thread which comes late or is put aside leaves less to wait for, but
+/// Parts of a stage for each thread: more than one, so that a thread which comes late or is put aside leaves less to wait for, but
 /// few, because every part begins a stream of memory anew.
-const PARTS_PER_THREAD: usize = 2;
+const TURNS: usize = 2;
+
+/// The most parts for each thread, where a stage is long.
+const MOST_TURNS: usize = 5;
+
+/// A thread has another part as long as its last one has that many times the work that is worth a ticket.
+const LAST_PART: f32 = 25.0;
 
 /// What holders of a ticket work on.
 struct Stage {
@@ -198,8 +205,7 @@ impl Team {
         let stage = unsafe { &*self.stage.get() };
         if let Some((region, units)) = stage.shared {
             if !self.has_failed.load(Ordering::Relaxed) {
-                let place = self.place(part, stage.parts);
-                let range = units * place / stage.parts..units * (place + 1) / stage.parts;
+                let range = range(units, part, stage.parts, self.threads);
                 // SAFETY: the executor stays while there is a ticket; the parts of a stage do not overlap.
                 let result =
                     unsafe { (*stage.executor).run_region(region, &stage.step, range, member) };
@@ -210,15 +216,6 @@ impl Team {
         if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: all tickets are done.
             unsafe { self.go_on(member) };
-        }
-    }
-
-    /// Which part of the units a ticket stands for. Threads that take turns get parts that follow each other, and so read on where they were.
-    fn place(&self, part: usize, parts: usize) -> usize {
-        if parts.is_multiple_of(self.threads) {
-            part % self.threads * (parts / self.threads) + part / self.threads
-        } else {
-            part
         }
     }
 
@@ -264,13 +261,20 @@ impl Team {
 
     /// Into how many parts so many units are cut: as many for each thread where that pays.
     fn parts(&self, units: usize, unit_work: f32) -> usize {
-        let worth = (units as f32 * unit_work / self.part_work) as usize;
-        let parts = worth.min(units).min(self.threads * PARTS_PER_THREAD);
-        if parts > self.threads {
-            parts / self.threads * self.threads
-        } else {
-            parts
+        let work = units as f32 * unit_work;
+        let worth = (work / self.part_work) as usize;
+        if worth.min(units) < self.threads * TURNS {
+            return worth.min(units).min(self.threads);
         }
+        let share = (units / self.threads) as f32;
+        let shrinks = |turns: &usize| {
+            let last = share / (1 << turns) as f32;
+            last >= 1.0 && last * unit_work >= LAST_PART * self.part_work
+        };
+        self.threads
+            * (TURNS..MOST_TURNS)
+                .find(|it| !shrinks(it))
+                .unwrap_or(MOST_TURNS)
     }
 
     fn keep(&self, result: Result<(), Error>) {
@@ -280,6 +284,20 @@ impl Team {
             self.has_failed.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// The units that a ticket stands for. Threads that take turns read on where they were, and each turn has half of what is left, so that
+/// none waits long for one that is slower or came late.
+fn range(units: usize, part: usize, parts: usize, threads: usize) -> Range<usize> {
+    let (turns, turn, sharers) = if parts > threads {
+        (parts / threads, part / threads, threads)
+    } else {
+        (1, 0, parts)
+    };
+    let sharer = part % sharers;
+    let share = units * sharer / sharers..units * (sharer + 1) / sharers;
+    let begin = |turn: usize| share.end - if turn < turns { share.len() >> turn } else { 0 };
+    begin(turn)..begin(turn + 1)
 }
 
 /// Number of the stage, its parts, and the part of a ticket; more than the parts where there is none.
@@ -297,16 +315,20 @@ mod tests {
     use crate::executor::tests::{bindings, example, write_record, Memory};
 
     #[test]
-    fn tickets_stand_for_every_part_once_and_a_thread_reads_on() {
-        for threads in 1..6 {
-            let team = Team::new(threads, 0);
-            for parts in (1..threads).chain([threads, threads * PARTS_PER_THREAD]) {
-                let places: Vec<usize> = (0..parts).map(|part| team.place(part, parts)).collect();
-                let mut sorted = places.clone();
-                sorted.sort_unstable();
-                assert_eq!(sorted, Vec::from_iter(0..parts));
-                for (part, place) in places.iter().enumerate().skip(threads) {
-                    assert_eq!(*place, places[part - threads] + 1);
+    fn tickets_stand_for_every_unit_once_and_a_thread_reads_on() {
+        for (threads, units) in (1..6).flat_map(|threads| [1, 7, 36, 401].map(|it| (threads, it))) {
+            for unit_work in [0.0, 60.0, 3e3, 1e6] {
+                let team = Team::new(threads, 100);
+                let parts = team.parts(units, unit_work).max(1);
+                let ranges: Vec<Range<usize>> = (0..parts)
+                    .map(|part| range(units, part, parts, threads))
+                    .collect();
+                let mut all: Vec<usize> = ranges.iter().cloned().flatten().collect();
+                all.sort_unstable();
+                assert_eq!(all, Vec::from_iter(0..units));
+                for (part, it) in ranges.iter().enumerate().skip(threads) {
+                    assert_eq!(it.start, ranges[part - threads].end);
+                    assert!(!it.is_empty() && it.len() <= ranges[part - threads].len() + 1);
                 }
             }
         }
