@@ -236,13 +236,9 @@ export class TokenizerError extends LLMForgeError {
 
 /** A package that is fetched when it is first needed cannot be had. */
 export class PackageError extends LLMForgeError {
-  /** Creates the error for a package; `reason` is what the runtime said. */
-  constructor(name: string, reason: string, options?: ErrorOptions) {
-    super(
-      "PACKAGE",
-      `the package ${name} cannot be loaded: ${reason}; packages are fetched on the first run, so run it once where their registry answers`,
-      options,
-    );
+  /** Creates the error for a package; `reason` is what the runtime said, `advice` what to do. */
+  constructor(name: string, reason: string, advice: string, options?: ErrorOptions) {
+    super("PACKAGE", `the package ${name} cannot be loaded: ${reason}; ${advice}`, options);
   }
 }
 
