@@ -33,6 +33,9 @@ trait Element: Copy {
 struct F32;
 #[derive(Clone, Copy)]
 struct F16(WidenF16);
+/// F16 divided by [`WidenF16::SCALE`].
+#[derive(Clone, Copy)]
+struct SmallF16(WidenF16);
 #[derive(Clone, Copy)]
 struct BF16;
 
@@ -64,6 +67,20 @@ impl Element for F16 {
     }
 }
 
+impl Element for SmallF16 {
+    const BYTES: usize = 2;
+    const UNZIPPED: bool = true;
+    #[inline(always)]
+    fn new() -> SmallF16 {
+        SmallF16(WidenF16::new())
+    }
+    #[inline(always)]
+    unsafe fn load(self, p: *const u8) -> [V; 2] {
+        // SAFETY: the caller's.
+        self.0.small_pair(unsafe { V::load(p) })
+    }
+}
+
 impl Element for BF16 {
     const BYTES: usize = 2;
     const UNZIPPED: bool = true;
@@ -79,16 +96,84 @@ impl Element for BF16 {
     }
 }
 
+/// Bytes that `m` tokens or fewer need.
+pub(super) fn scratch_bytes(dtype: DType, m: usize, k: usize) -> usize {
+    let wide = if m > singles(m) && dtype != DType::F32 {
+        k * GROUP * 4
+    } else {
+        0
+    };
+    let scaled = if dtype == DType::F16 {
+        m.min(2) * scaled_floats(k) * 4
+    } else {
+        0
+    };
+    interleaved_bytes(m, k) + wide + scaled
+}
+
+/// Floats of a token of [`scale`].
+fn scaled_floats(k: usize) -> usize {
+    k.next_multiple_of(LANES) + LANES
+}
+
+/// Where those of `m` tokens begin that go one by one.
+fn scaled_rows(m: usize, k: usize, scratch: *mut u8) -> *mut f32 {
+    let wide = if m > singles(m) { k * GROUP * 4 } else { 0 };
+    scratch.wrapping_add(interleaved_bytes(m, k) + wide).cast()
+}
+
+/// Prepares `m` tokens for [`group`].
+/// # Safety
+/// `scratch` must have [`scratch_bytes`].
+#[inline(never)]
+pub(super) unsafe fn prepare(dtype: DType, x: &Activations, m: usize, scratch: *mut u8) {
+    // SAFETY: the caller's.
+    unsafe {
+        interleave(x, m, scratch.cast());
+        if dtype == DType::F16 {
+            let rows = scaled_rows(m, x.k, scratch);
+            for i in 0..singles(m) {
+                scale(
+                    x.row(m - singles(m) + i),
+                    x.k,
+                    rows.add(i * scaled_floats(x.k)),
+                );
+            }
+        }
+    }
+}
+
+/// Writes a token times [`WidenF16::SCALE`], so that F16 may be smaller by as much; behind it what is not finite where one of its values is not.
+/// # Safety
+/// `to` must have room for [`scaled_floats`].
+unsafe fn scale(row: *const f32, k: usize, to: *mut f32) {
+    let (factor, nothing) = (V::splat(WidenF16::SCALE), V::zero());
+    let mut finite = V::zero();
+    // SAFETY: the caller's.
+    unsafe {
+        for column in (0..k).step_by(LANES) {
+            let values = if k - column < LANES {
+                V::load_partial(row.add(column), k - column)
+            } else {
+                V::load_f32(row.add(column))
+            };
+            let scaled = values.mul(factor);
+            finite = scaled.madd(nothing, finite);
+            scaled.store_f32(to.add(column));
+        }
+        *to.add(scaled_floats(k) - LANES) = finite.lanes().iter().sum();
+    }
+}
+
 /// Bytes of the tokens of [`interleave`].
-pub(super) fn interleaved_bytes(m: usize, k: usize) -> usize {
+fn interleaved_bytes(m: usize, k: usize) -> usize {
     (m - singles(m)).div_ceil(FOUR) * FOUR * k * 4
 }
 
 /// Writes the tokens that go through tiles four and four together, `[column][4 tokens]`.
 /// # Safety
 /// `to` must have room for [`interleaved_bytes`].
-#[inline(never)]
-pub(super) unsafe fn interleave(x: &Activations, m: usize, to: *mut f32) {
+unsafe fn interleave(x: &Activations, m: usize, to: *mut f32) {
     let (k, whole) = (x.k, x.k / LANES * LANES);
     for token in (0..m - singles(m)).step_by(FOUR) {
         // SAFETY: the tokens are there; past the last it is read again, for rows that are not written.
@@ -108,7 +193,7 @@ pub(super) unsafe fn interleave(x: &Activations, m: usize, to: *mut f32) {
     }
 }
 
-/// The rows of one group for all tokens; `scratch` begins with the tokens interleaved.
+/// The rows of one group for all tokens, which [`prepare`] has written to `scratch`.
 /// # Safety
 /// As [`super::linear`].
 #[inline(never)]
@@ -120,32 +205,53 @@ pub(super) unsafe fn group(
     output: Output,
     scratch: *mut u8,
 ) {
+    let (packed, row) = (weight.group(group), group * GROUP);
     // SAFETY: the caller's.
     unsafe {
         match weight.dtype() {
-            DType::F32 => group_of::<F32>(weight, group, x, m, output, scratch),
-            DType::F16 => group_of::<F16>(weight, group, x, m, output, scratch),
-            _ => group_of::<BF16>(weight, group, x, m, output, scratch),
+            DType::F32 => {
+                tiles::<F32>(packed, x, m, row, output, scratch);
+                vectors::<F32>(packed, x, m, row, output);
+            }
+            DType::F16 => {
+                tiles::<F16>(packed, x, m, row, output, scratch);
+                let scaled = scaled_rows(m, x.k, scratch);
+                for i in 0..singles(m) {
+                    let token = m - singles(m) + i;
+                    let values = scaled.add(i * scaled_floats(x.k));
+                    if (*values.add(scaled_floats(x.k) - LANES)).is_finite() {
+                        vector::<SmallF16>(packed, values, x.k, token, row, output);
+                    } else {
+                        vector::<F16>(packed, x.row(token), x.k, token, row, output);
+                    }
+                }
+            }
+            _ => {
+                tiles::<BF16>(packed, x, m, row, output, scratch);
+                vectors::<BF16>(packed, x, m, row, output);
+            }
         }
     }
 }
 
+/// The tokens that go through tiles.
 #[inline(always)]
-unsafe fn group_of<E: Element>(
-    weight: &PackedWeight,
-    group: usize,
+unsafe fn tiles<E: Element>(
+    packed: *const u8,
     x: &Activations,
     m: usize,
+    row: usize,
     output: Output,
     scratch: *mut u8,
 ) {
-    let packed = weight.group(group);
-    let row = group * GROUP;
     let tiled = m - singles(m);
+    if tiled == 0 {
+        return;
+    }
     // SAFETY: the caller's.
     unsafe {
         let mut columns = packed;
-        if tiled > 0 && E::BYTES < 4 {
+        if E::BYTES < 4 {
             let wide = scratch.add(interleaved_bytes(m, x.k));
             widen::<E>(packed, x.k, wide);
             columns = wide;
@@ -162,9 +268,21 @@ unsafe fn group_of<E: Element>(
                 output,
             );
         }
-        for token in tiled..m {
-            vector::<E>(packed, x, token, row, output);
-        }
+    }
+}
+
+/// The tokens that go one by one.
+#[inline(always)]
+unsafe fn vectors<E: Element>(
+    packed: *const u8,
+    x: &Activations,
+    m: usize,
+    row: usize,
+    output: Output,
+) {
+    for token in m - singles(m)..m {
+        // SAFETY: the caller's.
+        unsafe { vector::<E>(packed, x.row(token), x.k, token, row, output) };
     }
 }
 
@@ -172,17 +290,18 @@ unsafe fn group_of<E: Element>(
 #[inline(never)]
 unsafe fn vector<E: Element>(
     packed: *const u8,
-    x: &Activations,
+    values: *const f32,
+    k: usize,
     token: usize,
     row: usize,
     output: Output,
 ) {
     let element = E::new();
     let mut sums = [[V::zero(); 2]; GROUP / EIGHT];
-    // SAFETY: the group has `k` columns of 16 rows.
+    // SAFETY: the group has `k` columns of 16 rows, and there are as many values.
     unsafe {
-        let (mut w, mut a) = (packed, x.row(token));
-        for _ in 0..x.k {
+        let (mut w, mut a) = (packed, values);
+        for _ in 0..k {
             let value = V::load32_splat(a.cast());
             for (i, sums) in sums.iter_mut().enumerate() {
                 let eight = element.load(w.add(i * EIGHT * E::BYTES));

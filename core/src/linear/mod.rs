@@ -75,7 +75,7 @@ pub unsafe fn linear(
     };
     if weight.layout() == Layout::Float {
         // SAFETY: the scratch has room for it.
-        unsafe { float::interleave(activations, m, scratch.cast()) };
+        unsafe { float::prepare(weight.dtype(), activations, m, scratch) };
     }
     let pairs = pair::applies(weight, activations.kind, activations.dot, m);
     while let Some(group) = groups.next() {

@@ -256,20 +256,15 @@ impl PackedWeight {
 
     /// Bytes of scratch that [`super::linear`] needs for `m` rows.
     pub fn scratch_bytes(&self, m: usize) -> usize {
+        if self.layout == Layout::Float {
+            return super::float::scratch_bytes(self.dtype, m, self.cols);
+        }
         if m == super::singles(m) {
             return 0;
         }
         let kind = self.activation_kind();
         let groups = 1 + usize::from(pair::applies(self, kind, byte_dot(), m));
         match self.layout {
-            Layout::Float => {
-                let wide = if self.dtype == DType::F32 {
-                    0
-                } else {
-                    self.cols * GROUP * 4
-                };
-                super::float::interleaved_bytes(m, self.cols) + wide
-            }
             Layout::K(shape) => groups * self.cols / BLOCK * k::tile_block_bytes(shape, kind),
             _ => {
                 let block = super::tile::tile_block_bytes(kind, self.layout.min());

@@ -18,11 +18,16 @@ pub fn widen_f16(bits: V) -> V {
 
 /// [`widen_f16`] in three operations, for a loop: its constants are loaded once, as those of [`Exp`]. Subnormals take longer.
 #[derive(Clone, Copy)]
-pub struct WidenF16([V; 2]);
+pub struct WidenF16([V; 3]);
 
 impl WidenF16 {
-    /// What remains of F16 bits, shifted to their place in F32, beside copies of the sign and another's bits; the distance of the exponents.
-    const CONSTANTS: [f32; 2] = [f32::from_bits(0x8fff_e000), F16_SCALE];
+    /// What remains of F16 bits, shifted to their place in F32, beside copies of the sign and another's bits; the distance of the exponents;
+    /// i16 that shift the lower one of two F16 to its place and drop the other.
+    const CONSTANTS: [f32; 3] = [
+        f32::from_bits(0x8fff_e000),
+        F16_SCALE,
+        f32::from_bits(1 << 13),
+    ];
 
     /// The factor between [`WidenF16::small`] and [`WidenF16::of`], a power of two.
     pub const SCALE: f32 = F16_SCALE;
@@ -30,12 +35,12 @@ impl WidenF16 {
     /// Loads the constants.
     #[inline(always)]
     pub fn new() -> WidenF16 {
-        static CONSTANTS: [f32; 2] = WidenF16::CONSTANTS;
+        static CONSTANTS: [f32; 3] = WidenF16::CONSTANTS;
         WidenF16::from(std::hint::black_box(&CONSTANTS))
     }
 
     #[inline(always)]
-    fn from(constants: &[f32; 2]) -> WidenF16 {
+    fn from(constants: &[f32; 3]) -> WidenF16 {
         WidenF16(constants.map(V::splat))
     }
 
@@ -60,7 +65,7 @@ impl WidenF16 {
     /// As [`WidenF16::small`] of eight F16: those in even places, those in odd ones.
     #[inline(always)]
     pub fn small_pair(self, halves: V) -> [V; 2] {
-        [halves.shl_i32::<16>(), halves].map(|high| high.shr_i32::<3>().and(self.0[0]))
+        [halves.dot_i16(self.0[2]), halves.shr_i32::<3>()].map(|it| it.and(self.0[0]))
     }
 }
 
