@@ -193,9 +193,9 @@ pub(super) unsafe fn vector<K: Kernel, const MIN: bool>(
             let scales = K::scales(V::load32_splat(meta));
             let scaled_sum = V::load32_splat(meta.add(4));
             for r in 0..QUADS {
-                let scale = widen.of(V::load_i16x4(w.add(r * 8)));
+                let scale = widen.small(V::load_i16x4(w.add(r * 8)));
                 let min = if MIN {
-                    widen.of(V::load_i16x4(w.add(GROUP * 2 + r * 8)))
+                    widen.small(V::load_i16x4(w.add(GROUP * 2 + r * 8)))
                 } else {
                     V::zero()
                 };
@@ -204,9 +204,9 @@ pub(super) unsafe fn vector<K: Kernel, const MIN: bool>(
             }
             w = w.add(header(MIN) + K::SOURCES * QUADS * 16);
         }
-        let unit = V::load32_splat(a);
+        let (unit, scale) = (V::load32_splat(a), V::splat(WidenF16::SCALE));
         for (r, sum) in sums.into_iter().enumerate() {
-            output.write(token, row + r * LANES, sum.mul(unit));
+            output.write(token, row + r * LANES, sum.mul(scale).mul(unit));
         }
     }
 }
@@ -247,9 +247,9 @@ unsafe fn vector_by_nibbles<const MIN: bool>(
             let start = BytesByWords::start(less_sum_8);
             let scales = BytesByWords::scales(scales);
             for (r, [low, high]) in dots.into_iter().enumerate() {
-                let scale = widen.of(V::load_i16x4(w.add(r * 8)));
+                let scale = widen.small(V::load_i16x4(w.add(r * 8)));
                 let min = if MIN {
-                    widen.of(V::load_i16x4(w.add(GROUP * 2 + r * 8)))
+                    widen.small(V::load_i16x4(w.add(GROUP * 2 + r * 8)))
                 } else {
                     V::zero()
                 };
@@ -260,9 +260,9 @@ unsafe fn vector_by_nibbles<const MIN: bool>(
             w = quants;
             a = a.add(PIECE * META);
         }
-        let unit = V::load32_splat(a);
+        let (unit, scale) = (V::load32_splat(a), V::splat(WidenF16::SCALE));
         for (r, sum) in sums.into_iter().enumerate() {
-            output.write(token, row + r * LANES, sum.mul(unit));
+            output.write(token, row + r * LANES, sum.mul(scale).mul(unit));
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) trait Weights<K> {
     const BLOCK_BYTES: usize;
     /// Bytes from a quad's vector to its next one.
     const STEP: usize;
+    /// What [`Weights::scales`] and [`Weights::minima`] are yet to be multiplied with, a power of two.
+    const SCALE: f32 = 1.0;
     /// What the loops need in registers.
     fn new() -> Self;
     /// The piece of the activations that vector `i` of a part meets.
@@ -105,6 +107,8 @@ impl<K: Kernel, const MIN: bool> Weights<K> for Packed<K, MIN> {
     const PARTS: usize = K::PARTS;
     const BLOCK_BYTES: usize = header(MIN) + K::SOURCES * QUADS * 16;
     const STEP: usize = QUADS * 16;
+    /// To multiply by it at the end gives the same bits: whatever is summed is an integer times F16, which F32 holds in both ranges.
+    const SCALE: f32 = WidenF16::SCALE;
     #[inline(always)]
     fn new() -> Self {
         Packed {
@@ -124,7 +128,10 @@ impl<K: Kernel, const MIN: bool> Weights<K> for Packed<K, MIN> {
     #[inline(always)]
     unsafe fn scales(&self, block: *const u8, half: usize, r: usize) -> V {
         // SAFETY: the caller's.
-        unsafe { self.widen.of(V::load_i16x4(block.add(16 * half + 8 * r))) }
+        unsafe {
+            self.widen
+                .small(V::load_i16x4(block.add(16 * half + 8 * r)))
+        }
     }
     #[inline(always)]
     unsafe fn minima(&self, block: *const u8, half: usize, r: usize) -> V {
@@ -153,6 +160,7 @@ pub(super) unsafe fn unpack<K: Kernel, const MIN: bool>(
     tile: *mut u8,
 ) {
     let weights = Packed::<K, MIN>::new();
+    let unit = V::splat(Packed::<K, MIN>::SCALE);
     for block in 0..blocks {
         for half in 0..2 {
             // SAFETY: the caller's.
@@ -163,9 +171,13 @@ pub(super) unsafe fn unpack<K: Kernel, const MIN: bool>(
                 let to = to.add(block * Unpacked::<K, MIN>::BLOCK_BYTES);
                 let vectors = Unpacked::<K, MIN>::quants(to, half).cast_mut();
                 for r in 0..2 {
-                    weights.scales(from, half, r).store(to.add(16 * r));
+                    weights
+                        .scales(from, half, r)
+                        .mul(unit)
+                        .store(to.add(16 * r));
                     if MIN {
-                        weights.minima(from, half, r).store(to.add(32 + 16 * r));
+                        let minima = weights.minima(from, half, r).mul(unit);
+                        minima.store(to.add(32 + 16 * r));
                     }
                     for source in 0..K::SOURCES {
                         let step = Packed::<K, MIN>::STEP;
@@ -262,6 +274,9 @@ pub(super) unsafe fn tile<W: Weights<K>, K: Kernel, const MIN: bool>(
                     }
                 }
                 w = w.add(W::BLOCK_BYTES);
+            }
+            if W::SCALE != 1.0 {
+                sums = sums.map(|sums| sums.map(|sum| sum.mul(V::splat(W::SCALE))));
             }
             let row = row + half * HALF;
             output.write_half(token, tokens, row, sums, V::load(a));
