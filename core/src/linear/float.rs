@@ -1,100 +1,10 @@
 //! F32, F16 and BF16 weights, multiplied in F32.
 
 use super::activations::FOUR;
+use super::element::{Element, SmallF16, BF16, EIGHT, F16, F32};
 use super::{singles, Activations, Output, PackedWeight, GROUP, HALF};
 use crate::dtype::DType;
 use crate::simd::{Vector, WidenF16, LANES, V};
-
-/// Elements that are loaded together.
-const EIGHT: usize = 2 * LANES;
-
-/// How eight elements of a kind become F32.
-trait Element: Copy {
-    const BYTES: usize;
-    /// Whether those in even places come first, and not the first four.
-    const UNZIPPED: bool;
-    /// What the loop needs.
-    fn new() -> Self;
-    /// # Safety
-    /// Eight elements must be readable at `p`.
-    unsafe fn load(self, p: *const u8) -> [V; 2];
-    /// Eight of [`Element::load`], or what was made of them, in their own order.
-    #[inline(always)]
-    fn in_order([a, b]: [V; 2]) -> [V; 2] {
-        if Self::UNZIPPED {
-            [a.zip_low(b), a.zip_high(b)]
-        } else {
-            [a, b]
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct F32;
-#[derive(Clone, Copy)]
-struct F16(WidenF16);
-/// F16 divided by [`WidenF16::SCALE`].
-#[derive(Clone, Copy)]
-struct SmallF16(WidenF16);
-#[derive(Clone, Copy)]
-struct BF16;
-
-impl Element for F32 {
-    const BYTES: usize = 4;
-    const UNZIPPED: bool = false;
-    #[inline(always)]
-    fn new() -> F32 {
-        F32
-    }
-    #[inline(always)]
-    unsafe fn load(self, p: *const u8) -> [V; 2] {
-        // SAFETY: the caller's.
-        unsafe { [V::load(p), V::load(p.add(16))] }
-    }
-}
-
-impl Element for F16 {
-    const BYTES: usize = 2;
-    const UNZIPPED: bool = true;
-    #[inline(always)]
-    fn new() -> F16 {
-        F16(WidenF16::new())
-    }
-    #[inline(always)]
-    unsafe fn load(self, p: *const u8) -> [V; 2] {
-        // SAFETY: the caller's.
-        self.0.pair(unsafe { V::load(p) })
-    }
-}
-
-impl Element for SmallF16 {
-    const BYTES: usize = 2;
-    const UNZIPPED: bool = true;
-    #[inline(always)]
-    fn new() -> SmallF16 {
-        SmallF16(WidenF16::new())
-    }
-    #[inline(always)]
-    unsafe fn load(self, p: *const u8) -> [V; 2] {
-        // SAFETY: the caller's.
-        self.0.small_pair(unsafe { V::load(p) })
-    }
-}
-
-impl Element for BF16 {
-    const BYTES: usize = 2;
-    const UNZIPPED: bool = true;
-    #[inline(always)]
-    fn new() -> BF16 {
-        BF16
-    }
-    #[inline(always)]
-    unsafe fn load(self, p: *const u8) -> [V; 2] {
-        // SAFETY: the caller's.
-        let pairs = unsafe { V::load(p) };
-        [pairs.shl_i32::<16>(), pairs.and(V::splat_i32(-0x1_0000))]
-    }
-}
 
 /// Bytes that `m` tokens or fewer need.
 pub(super) fn scratch_bytes(dtype: DType, m: usize, k: usize) -> usize {

@@ -1,6 +1,7 @@
 //! `y = x W^T + b`: weights interleaved across rows, activations prepared once for all weights that share them.
 
 mod activations;
+mod element;
 mod float;
 mod k;
 mod kernels;

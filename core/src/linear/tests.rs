@@ -131,6 +131,49 @@ fn a_row_has_the_same_bits_whatever_the_batch_and_the_split() {
     }
 }
 
+/// Asserts that tokens have the same bits one by one, in few and in many.
+fn assert_same_in_batches(weight: &PackedWeight, x: &[f32], name: &str) {
+    let (rows, cols) = (weight.rows(), weight.cols());
+    let m = x.len() / cols;
+    let whole = run(weight, x, m, None);
+    for count in 1..m {
+        for (t, x) in x.chunks_exact(count * cols).enumerate() {
+            let expected = &whole[t * count * rows..][..count * rows];
+            let some = run(weight, x, count, None);
+            assert_eq!(bits(&some), bits(expected), "{name}, {count} at {t}");
+        }
+    }
+}
+
+#[test]
+fn batches_of_extremes_have_the_same_bits() {
+    let mut random = Random(8);
+    let (rows, cols, m) = (32, 64, FEW + 5);
+    // Activations beyond what F16's exponents leave room for, at their edge, and next to nothing.
+    for scale in [1e30, 65536.0, 1e-30, 1e-41] {
+        for dtype in FLOAT {
+            let weight = packed(dtype, rows, cols, &file(dtype, rows, cols, &mut random));
+            let mut x: Vec<f32> = random.normals(m * cols);
+            x.iter_mut().step_by(5).for_each(|x| *x *= scale);
+            assert_same_in_batches(&weight, &x, &format!("{dtype:?} by {scale}"));
+        }
+    }
+    for dtype in QUANTIZED {
+        let mut src = file(dtype, rows, cols, &mut random);
+        let with_min = matches!(dtype, DType::Q4_1 | DType::Q5_1);
+        for block in src.chunks_exact_mut(dtype.block().1) {
+            // Subnormals of F16.
+            for at in (0..2 + 2 * usize::from(with_min)).step_by(2) {
+                block[at..at + 2]
+                    .copy_from_slice(&f32_to_f16(random.normal() * 1e-5).to_le_bytes());
+            }
+        }
+        let weight = packed(dtype, rows, cols, &src);
+        let x = random.normals(m * cols);
+        assert_same_in_batches(&weight, &x, &format!("{dtype:?}"));
+    }
+}
+
 /// The kernels of bytes that a machine may have for a weight.
 fn byte_kernels(dtype: DType) -> &'static [(ActivationKind, ByteDot)] {
     const I8: ActivationKind = ActivationKind::I8;
