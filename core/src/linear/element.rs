@@ -28,11 +28,9 @@ pub(super) trait Element: Copy {
 
 #[derive(Clone, Copy)]
 pub(super) struct F32;
+/// If small, divided by [`WidenF16::SCALE`].
 #[derive(Clone, Copy)]
-pub(super) struct F16(WidenF16);
-/// F16 divided by [`WidenF16::SCALE`].
-#[derive(Clone, Copy)]
-pub(super) struct SmallF16(WidenF16);
+pub(super) struct F16<const SMALL: bool>(WidenF16);
 #[derive(Clone, Copy)]
 pub(super) struct BF16;
 
@@ -50,31 +48,22 @@ impl Element for F32 {
     }
 }
 
-impl Element for F16 {
+impl<const SMALL: bool> Element for F16<SMALL> {
     const BYTES: usize = 2;
     const UNZIPPED: bool = true;
     #[inline(always)]
-    fn new() -> F16 {
+    fn new() -> Self {
         F16(WidenF16::new())
     }
     #[inline(always)]
     unsafe fn load(self, p: *const u8) -> [V; 2] {
         // SAFETY: the caller's.
-        self.0.pair(unsafe { V::load(p) })
-    }
-}
-
-impl Element for SmallF16 {
-    const BYTES: usize = 2;
-    const UNZIPPED: bool = true;
-    #[inline(always)]
-    fn new() -> SmallF16 {
-        SmallF16(WidenF16::new())
-    }
-    #[inline(always)]
-    unsafe fn load(self, p: *const u8) -> [V; 2] {
-        // SAFETY: the caller's.
-        self.0.small_pair(unsafe { V::load(p) })
+        let halves = unsafe { V::load(p) };
+        if SMALL {
+            self.0.small_pair(halves)
+        } else {
+            self.0.pair(halves)
+        }
     }
 }
 

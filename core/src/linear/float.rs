@@ -1,7 +1,7 @@
 //! F32, F16 and BF16 weights, multiplied in F32.
 
 use super::activations::FOUR;
-use super::element::{Element, SmallF16, BF16, EIGHT, F16, F32};
+use super::element::{Element, BF16, EIGHT, F16, F32};
 use super::{singles, Activations, Output, PackedWeight, GROUP, HALF};
 use crate::dtype::DType;
 use crate::simd::{Vector, WidenF16, LANES, V};
@@ -124,15 +124,15 @@ pub(super) unsafe fn group(
                 vectors::<F32>(packed, x, m, row, output);
             }
             DType::F16 => {
-                tiles::<F16>(packed, x, m, row, output, scratch);
+                tiles::<F16<false>>(packed, x, m, row, output, scratch);
                 let scaled = scaled_rows(m, x.k, scratch);
                 for i in 0..singles(m) {
                     let token = m - singles(m) + i;
                     let values = scaled.add(i * scaled_floats(x.k));
                     if (*values.add(scaled_floats(x.k) - LANES)).is_finite() {
-                        vector::<SmallF16>(packed, values, x.k, token, row, output);
+                        vector::<F16<true>>(packed, values, x.k, token, row, output);
                     } else {
-                        vector::<F16>(packed, x.row(token), x.k, token, row, output);
+                        vector::<F16<false>>(packed, x.row(token), x.k, token, row, output);
                     }
                 }
             }
