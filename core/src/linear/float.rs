@@ -8,17 +8,21 @@ use crate::simd::{Vector, WidenF16, LANES, V};
 
 /// Bytes that `m` tokens or fewer need.
 pub(super) fn scratch_bytes(dtype: DType, m: usize, k: usize) -> usize {
-    let wide = if m > singles(m) && dtype != DType::F32 {
-        k * GROUP * 4
-    } else {
-        0
-    };
     let scaled = if dtype == DType::F16 {
         m.min(2) * scaled_floats(k) * 4
     } else {
         0
     };
-    interleaved_bytes(m, k) + wide + scaled
+    interleaved_bytes(m, k) + wide_bytes(dtype, m, k) + scaled
+}
+
+/// Bytes of a group of [`widen`], where there are tiles that read it.
+fn wide_bytes(dtype: DType, m: usize, k: usize) -> usize {
+    if m > singles(m) && dtype != DType::F32 {
+        k * GROUP * 4
+    } else {
+        0
+    }
 }
 
 /// Floats of a token of [`scale`].
@@ -26,10 +30,13 @@ fn scaled_floats(k: usize) -> usize {
     k.next_multiple_of(LANES) + LANES
 }
 
-/// Where those of `m` tokens begin that go one by one.
-fn scaled_rows(m: usize, k: usize, scratch: *mut u8) -> *mut f32 {
-    let wide = if m > singles(m) { k * GROUP * 4 } else { 0 };
-    scratch.wrapping_add(interleaved_bytes(m, k) + wide).cast()
+/// Where [`scale`] puts one of those of `m` tokens that go one by one.
+fn scaled_row(token: usize, m: usize, k: usize, scratch: *mut u8) -> *mut f32 {
+    let before = interleaved_bytes(m, k) + wide_bytes(DType::F16, m, k);
+    let row = token - (m - singles(m));
+    scratch
+        .wrapping_add(before + row * scaled_floats(k) * 4)
+        .cast()
 }
 
 /// Prepares `m` tokens for [`group`].
@@ -41,13 +48,8 @@ pub(super) unsafe fn prepare(dtype: DType, x: &Activations, m: usize, scratch: *
     unsafe {
         interleave(x, m, scratch.cast());
         if dtype == DType::F16 {
-            let rows = scaled_rows(m, x.k, scratch);
-            for i in 0..singles(m) {
-                scale(
-                    x.row(m - singles(m) + i),
-                    x.k,
-                    rows.add(i * scaled_floats(x.k)),
-                );
+            for token in m - singles(m)..m {
+                scale(x.row(token), x.k, scaled_row(token, m, x.k, scratch));
             }
         }
     }
@@ -125,10 +127,8 @@ pub(super) unsafe fn group(
             }
             DType::F16 => {
                 tiles::<F16<false>>(packed, x, m, row, output, scratch);
-                let scaled = scaled_rows(m, x.k, scratch);
-                for i in 0..singles(m) {
-                    let token = m - singles(m) + i;
-                    let values = scaled.add(i * scaled_floats(x.k));
+                for token in m - singles(m)..m {
+                    let values = scaled_row(token, m, x.k, scratch);
                     if (*values.add(scaled_floats(x.k) - LANES)).is_finite() {
                         vector::<F16<true>>(packed, values, x.k, token, row, output);
                     } else {
