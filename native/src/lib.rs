@@ -114,6 +114,23 @@ pub extern "C" fn llmforge_team_start(team: usize, program: usize) -> u32 {
 }
 
 #[no_mangle]
+pub extern "C" fn llmforge_team_follow(
+    team: usize,
+    program: usize,
+    copies: usize,
+    count: usize,
+) -> u32 {
+    // SAFETY: the host's.
+    unsafe { threads::team_follow(team, program, copies, count) }
+}
+
+#[no_mangle]
+pub extern "C" fn llmforge_team_begun(team: usize) -> u32 {
+    // SAFETY: the host's.
+    unsafe { threads::team_begun(team) }
+}
+
+#[no_mangle]
 pub extern "C" fn llmforge_team_finished(team: usize) -> u32 {
     // SAFETY: the host's.
     unsafe { threads::team_finished(team) }

@@ -88,12 +88,27 @@ export interface OpTimes {
   readonly milliseconds: Float64Array;
 }
 
+/** Words of a step record that are not known yet: a step before leaves them in a buffer. */
+export interface StepFeed {
+  /** The buffer; they begin it. */
+  readonly from: Buffer;
+  /** The field of the record that they begin. */
+  readonly field: string;
+  /** How many 32-bit words. */
+  readonly words: number;
+}
+
 /** A compiled Program. */
 export interface Executable {
   /** Bytes of temporaries and scratch that it holds. */
   readonly arenaBytes: number;
   /** Enqueues one step; only `read` waits. The record may be changed once this returns. */
   run(step: StepRecord): void;
+  /**
+   * As `run`, with words that are taken from a buffer when the step begins, which it does as soon as those before it have
+   * ended. Present where steps run while the host does something else.
+   */
+  readonly runFed?: (step: StepRecord, feed: StepFeed) => void;
   /** As `run`, on the calling thread and op by op, so that each one's time can be taken. Not every backend can. */
   profile?(step: StepRecord): OpTimes;
   /** Frees what it holds. Weights and bound buffers stay. */

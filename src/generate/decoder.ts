@@ -14,6 +14,7 @@ import { ContextShift } from "./context_shift.ts";
 import type { CrossCache } from "./cross_cache.ts";
 import { DecoderStage } from "./decoder_stage.ts";
 import { pageBytes, PagePool, pagesFor, type Sequence } from "./pages.ts";
+import { nextEntries, StepAhead } from "./step_ahead.ts";
 import type { RowOutput, StepCapacity, StepEntry, StepRunner } from "./task.ts";
 
 /** What a decoder is made of. */
@@ -68,6 +69,7 @@ export class Decoder implements StepRunner {
   readonly #states = new Map<string, Buffer>();
   readonly #stages: DecoderStage[] = [];
   readonly #sizes: readonly number[];
+  #ahead?: StepAhead;
   #closed = false;
 
   private constructor(parts: DecoderParts) {
@@ -131,8 +133,10 @@ export class Decoder implements StepRunner {
     const stage = this.#stage(entries.length, entries.reduce((sum, { outputs }) => sum + outputs, 0));
     if (!stage) throw new InvalidArgumentError("a step must be prepared before it is run");
     for (const { sequence, tokens } of entries) sequence.reserve(tokens.length);
-    const result = stage.run(entries);
+    const result = this.#ahead?.is(entries) ? this.#ahead.outputs : stage.run(entries);
     for (const { sequence, tokens } of entries) sequence.advance(tokens.length);
+    const next = stage.runsAhead ? nextEntries(entries) : undefined;
+    this.#ahead = next && new StepAhead(next, result, stage.runAhead(next));
     return result;
   }
 

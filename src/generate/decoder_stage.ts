@@ -90,15 +90,23 @@ export class DecoderStage {
     return this.#executable.arenaBytes;
   }
 
+  /** Whether it pays to begin a step before the last one was read. */
+  get runsAhead(): boolean {
+    return this.#executable.runFed !== undefined && this.#parts.profile === undefined;
+  }
+
   /** Enqueues a step whose pages are reserved, and reads its outputs, in order of the entries. */
   async run(entries: readonly StepEntry[]): Promise<readonly RowOutput[]> {
     const places = outputPlaces(entries);
-    const { maxPages, cross } = this.shape.cache;
-    const rows = entries.reduce((sum, { tokens }) => sum + tokens.length, 0);
-    this.#step.setCounts(rows, count(entries));
-    const keys = fill(this.#fields, entries, places, maxPages);
-    if (cross) fillCross(this.#step, entries, cross.maxPages);
-    this.#enqueue(keys);
+    this.#enqueue(this.#fill(entries, places));
+    return await this.#read(entries, places);
+  }
+
+  /** As `run`, of a step whose rows have as tokens what the step before gives, row by row. */
+  async runAhead(entries: readonly StepEntry[]): Promise<readonly RowOutput[]> {
+    const places = outputPlaces(entries);
+    this.#fill(entries, places);
+    this.#executable.runFed?.(this.#step, { from: this.#argmax, field: "tokens", words: entries.length });
     return await this.#read(entries, places);
   }
 
@@ -108,6 +116,15 @@ export class DecoderStage {
     this.#executable[Symbol.dispose]();
     backend.free(this.#logits);
     backend.free(this.#argmax);
+  }
+
+  /** Fills the step record; gives the sum of the keys that each row sees. */
+  #fill(entries: readonly StepEntry[], places: readonly number[]): number {
+    const { maxPages, cross } = this.shape.cache;
+    const rows = entries.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    this.#step.setCounts(rows, count(entries));
+    if (cross) fillCross(this.#step, entries, cross.maxPages);
+    return fill(this.#fields, entries, places, maxPages);
   }
 
   #enqueue(keys: number): void {

@@ -128,6 +128,10 @@ export class Sequence {
   get pages(): readonly number[] {
     return this.#pages;
   }
+  /** Whether one more token has a place in its pages. */
+  get hasRoom(): boolean {
+    return this.#length < Math.min(this.#pages.length * PAGE_SIZE, this.maxLength);
+  }
   /** Pages that would come free with it. */
   get solePages(): number {
     return this.#pool.sole(this.#pages);

@@ -31,6 +31,8 @@ export interface Task {
   readonly cross?: CrossPart;
   /** What happens when the context is full. Default: it fails. */
   readonly context?: ContextOptions;
+  /** Whether its next token will be the output as it is, and another one will be wanted behind that. Default: no. */
+  readonly goesOn?: boolean;
   /** Whether it may begin with pages of tasks that began alike, and leave its own to others. */
   readonly sharesPrefix: boolean;
   /** Whether it wants to be in the next step. */
@@ -65,6 +67,8 @@ export interface StepEntry {
   readonly outputs: number;
   /** Whether the outputs must have logits. */
   readonly logits: boolean;
+  /** Whether the sequence is likely to be in the next step with its output as the token. Default: no. */
+  readonly goesOn?: boolean;
 }
 
 /** What is computed in one step at most. */

@@ -146,6 +146,9 @@ class TokenTask implements Task {
   get firstOutput(): number {
     return this.tokens.length - 1;
   }
+  get goesOn(): boolean {
+    return !this.needsLogits && this.#made + 1 < this.#request.maxTokens && this.#forced === undefined;
+  }
 
   /** The first token that lies ready, or the next to come. */
   take(): Promise<Token | undefined> {
@@ -159,7 +162,7 @@ class TokenTask implements Task {
   }
 
   accept(output: RowOutput): void {
-    const { eosIds, maxTokens, promptIds } = this.#request;
+    const { eosIds, maxTokens } = this.#request;
     if (this.firstAt === 0) this.firstAt = performance.now();
     this.prefilled ??= this.membership?.computed;
     if (maxTokens === 0) return this.stop("length");
@@ -167,7 +170,7 @@ class TokenTask implements Task {
     if (eosIds.has(token.id)) return this.stop("stop");
     this.tokens.push(token.id);
     this.#give(token);
-    if (this.tokens.length - promptIds.length === maxTokens) this.stop("length");
+    if (this.#made === maxTokens) this.stop("length");
   }
 
   /** No more tokens, for this reason. What lies ready can still be read, unless it was aborted. */
@@ -188,9 +191,19 @@ class TokenTask implements Task {
     this.#waiting = undefined;
   }
 
+  /** Tokens so far. */
+  get #made(): number {
+    return this.tokens.length - this.#request.promptIds.length;
+  }
+  /** The next token, where it is not chosen. */
+  get #forced(): number | undefined {
+    const { forced = {}, maxTokens } = this.#request;
+    return forcedAt(forced, this.#made, maxTokens);
+  }
+
   #choose(output: RowOutput): Token {
-    const { sampler, logprobs, forced = {}, promptIds, maxTokens } = this.#request;
-    const only = forcedAt(forced, this.tokens.length - promptIds.length, maxTokens);
+    const { sampler, logprobs } = this.#request;
+    const only = this.#forced;
     if (only !== undefined) return { id: only, ...(logprobs === false ? {} : { logprob: 0 }) };
     if (typeof output === "number") return { id: output };
     // Before the sampler changes the row.

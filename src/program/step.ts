@@ -88,6 +88,11 @@ export class StepRecord {
     return this.words.subarray(offset, offset + length);
   }
 
+  /** Where a field begins, in 32-bit words. */
+  offset(name: string): number {
+    return this.#field(name).offset;
+  }
+
   /** The words of an F32 field, to be filled in place. */
   floats(name: string): Float32Array {
     const { offset, length } = this.#field(name);

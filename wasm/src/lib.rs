@@ -121,6 +121,18 @@ mod threads {
     }
 
     #[wasm_bindgen]
+    pub fn team_follow(team: usize, program: usize, copies: usize, count: usize) -> u32 {
+        // SAFETY: the host's.
+        unsafe { abi::team_follow(team, program, copies, count) }
+    }
+
+    #[wasm_bindgen]
+    pub fn team_begun(team: usize) -> u32 {
+        // SAFETY: the host's.
+        unsafe { abi::team_begun(team) }
+    }
+
+    #[wasm_bindgen]
     pub fn team_finished(team: usize) -> u32 {
         // SAFETY: the host's.
         unsafe { abi::team_finished(team) }

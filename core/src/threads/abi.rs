@@ -1,6 +1,6 @@
 //! The part of the C ABI that is about threads. A host starts a step, and knows from the count of steps that it has ended.
 
-use super::Team;
+use super::{MemoryCopy, Team};
 use crate::abi::fail;
 use crate::executor::Executor;
 
@@ -89,6 +89,25 @@ pub unsafe fn team_start(team: usize, program: usize) -> u32 {
     // SAFETY: the caller's.
     let started = unsafe { team_of(team).start(&*(program as *const Executor)) };
     started.map_or_else(|error| fail(&error), |()| 0)
+}
+
+/// Has a step of a Program begin when the running one has ended, behind so many copies, each a [`MemoryCopy`]; 0 where none is running.
+///
+/// # Safety
+/// As [`Team::follow`].
+pub unsafe fn team_follow(team: usize, program: usize, copies: usize, count: usize) -> u32 {
+    let copies = std::ptr::slice_from_raw_parts(copies as *const MemoryCopy, count);
+    // SAFETY: the caller's.
+    u32::from(unsafe { team_of(team).follow(program as *const Executor, copies) })
+}
+
+/// How many steps have begun; wraps.
+///
+/// # Safety
+/// The handle must be a team's.
+pub unsafe fn team_begun(team: usize) -> u32 {
+    // SAFETY: the caller's.
+    unsafe { team_of(team).begun() }
 }
 
 /// How many steps have ended; wraps.

@@ -9,4 +9,4 @@ mod team;
 mod tests;
 
 pub use signal::Signal;
-pub use team::{Team, MAX_THREADS};
+pub use team::{MemoryCopy, Team, MAX_THREADS};

@@ -4,6 +4,8 @@
 //! whoever finishes the last part of a stage opens the next one, after running the regions in between that are too small to be
 //! shared. So nobody waits for a thread, only for parts: one that the system has put aside, or that has not woken up yet, holds no
 //! one up unless it has a ticket. Units are independent, so the bits of a result do not depend on who computes what.
+//!
+//! A step may have a follower: whoever ends the step begins it, and the host hears of the first while the second is computed.
 
 use super::Signal;
 use crate::error::Error;
@@ -12,7 +14,7 @@ use crate::ops::{Step, SLOTS};
 use crate::program::Counts;
 use std::cell::UnsafeCell;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The most threads of a team.
@@ -28,10 +30,36 @@ const MOST_TURNS: usize = 5;
 /// A thread has another part as long as its last one has that many times the work that is worth a ticket.
 const LAST_PART: f32 = 25.0;
 
+/// What is copied before a follower begins: to its record, and from what it will write over.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct MemoryCopy {
+    /// Address of the first byte.
+    pub from: u64,
+    /// Address that it goes to.
+    pub to: u64,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+/// A step that begins when the running one has ended.
+#[derive(Clone, Copy)]
+struct Follower {
+    executor: *const Executor,
+    copies: *const [MemoryCopy],
+}
+
+/// Whether a step is running, and has a follower.
+const IDLE: u8 = 0;
+const RUNNING: u8 = 1;
+const FOLLOWED: u8 = 2;
+
 /// What holders of a ticket work on.
 struct Stage {
     executor: *const Executor,
     step: Step,
+    /// Whether it opens the step of the follower.
+    follows: bool,
     /// Where the step goes on when all parts are done.
     next: usize,
     /// Region and units that are cut into parts; none for the ticket that opens a step.
@@ -54,6 +82,12 @@ pub struct Team {
     stage: UnsafeCell<Stage>,
     failure: Mutex<Option<Error>>,
     has_failed: AtomicBool,
+    /// [`IDLE`], [`RUNNING`] or [`FOLLOWED`].
+    state: AtomicU8,
+    /// Written by the host while there is none; read by who ends a step that is [`FOLLOWED`], until the follower has begun.
+    follower: UnsafeCell<Follower>,
+    /// Counts the steps that have begun.
+    begun: AtomicU32,
     /// Counts the steps that have ended.
     finished: Signal,
     closing: AtomicBool,
@@ -76,9 +110,14 @@ impl Team {
                 slots: [std::ptr::null_mut(); SLOTS],
                 totals: std::ptr::null_mut(),
             },
+            follows: false,
             next: 0,
             shared: None,
             parts: 0,
+        };
+        let follower = Follower {
+            executor: std::ptr::null(),
+            copies: &[],
         };
         Team {
             threads: threads.clamp(1, MAX_THREADS),
@@ -89,6 +128,9 @@ impl Team {
             stage: UnsafeCell::new(stage),
             failure: Mutex::new(None),
             has_failed: AtomicBool::new(false),
+            state: AtomicU8::new(IDLE),
+            follower: UnsafeCell::new(follower),
+            begun: AtomicU32::new(0),
             finished: Signal::default(),
             closing: AtomicBool::new(false),
         }
@@ -97,6 +139,11 @@ impl Team {
     /// How many threads there are to be.
     pub fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// How many steps have begun; wraps. A follower counts before the end of the step that it follows is told.
+    pub fn begun(&self) -> u32 {
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Raised at the end of each step.
@@ -113,16 +160,26 @@ impl Team {
         // SAFETY: the caller's.
         let step = unsafe { executor.step()? };
         self.has_failed.store(false, Ordering::Relaxed);
-        let stage = Stage {
-            executor,
-            step,
-            next: 0,
-            shared: None,
-            parts: 1,
-        };
+        self.begun.fetch_add(1, Ordering::AcqRel);
+        self.state.store(RUNNING, Ordering::Release);
         // SAFETY: the last step has ended, so nobody has a ticket.
-        unsafe { self.open(stage) };
+        unsafe { self.open_step(executor, step, false) };
         Ok(())
+    }
+
+    /// Has a step begin when the running one has ended: first the copies are made, in their order, then what stands in the record of
+    /// the executor is run. It does not begin where the running step fails. False, and nothing will happen, where none is running.
+    ///
+    /// # Safety
+    /// As [`Team::start`], but for the running step. There must be no other follower that has not begun. The copies must stay until
+    /// this one has, and what they name must be valid, and not overlap.
+    pub unsafe fn follow(&self, executor: *const Executor, copies: *const [MemoryCopy]) -> bool {
+        // SAFETY: nobody reads it, as the running step has no follower.
+        unsafe { *self.follower.get() = Follower { executor, copies } };
+        let followed =
+            self.state
+                .compare_exchange(RUNNING, FOLLOWED, Ordering::AcqRel, Ordering::Relaxed);
+        followed.is_ok()
     }
 
     /// What the last step failed with, once.
@@ -154,6 +211,23 @@ impl Team {
                 }
             }
         }
+    }
+
+    /// Opens the stage of one ticket that a step begins with.
+    ///
+    /// # Safety
+    /// Nobody may have a ticket.
+    unsafe fn open_step(&self, executor: *const Executor, step: Step, follows: bool) {
+        let stage = Stage {
+            executor,
+            step,
+            follows,
+            next: 0,
+            shared: None,
+            parts: 1,
+        };
+        // SAFETY: the caller's.
+        unsafe { self.open(stage) };
     }
 
     /// Opens a stage and wakes those who wait for one.
@@ -201,7 +275,13 @@ impl Team {
     /// The caller must have the ticket of that part, and the member's scratch to itself.
     #[inline(never)]
     unsafe fn run_part(&self, part: usize, member: usize) {
-        // SAFETY: nobody writes to it while there is a ticket that is not done.
+        // SAFETY: nobody writes to it while there is a ticket that is not done, but who has the only one.
+        unsafe {
+            if (*self.stage.get()).follows {
+                self.begin();
+            }
+        }
+        // SAFETY: as above.
         let stage = unsafe { &*self.stage.get() };
         if let Some((region, units)) = stage.shared {
             if !self.has_failed.load(Ordering::Relaxed) {
@@ -244,6 +324,7 @@ impl Team {
                 let stage = Stage {
                     executor,
                     step,
+                    follows: false,
                     next: at + 1,
                     shared,
                     parts,
@@ -256,6 +337,46 @@ impl Team {
                 self.keep(unsafe { (*executor).run_region(at, &step, 0..units, member) });
             }
         }
+        // SAFETY: the step has ended, and nobody has a ticket.
+        unsafe { self.end(step) };
+    }
+
+    /// Ends the step: tells the host, or opens the step that follows.
+    ///
+    /// # Safety
+    /// All of the step must be done.
+    unsafe fn end(&self, step: Step) {
+        let followed = self.state.swap(IDLE, Ordering::AcqRel) == FOLLOWED;
+        if !followed || self.has_failed.load(Ordering::Relaxed) {
+            return self.finished.raise_for_host();
+        }
+        // A stage of its own, for what `part` says: the record may lie in new memory.
+        // SAFETY: the host has written it before it said so.
+        let Follower { executor, .. } = unsafe { *self.follower.get() };
+        // SAFETY: nobody has a ticket.
+        unsafe { self.open_step(executor, step, true) };
+    }
+
+    /// Makes the copies of the follower, tells the host that the step before has ended, and reads the record.
+    ///
+    /// # Safety
+    /// The caller must have the only ticket, of the stage that opens the follower.
+    unsafe fn begin(&self) {
+        // SAFETY: the host leaves it until the follower has begun.
+        let Follower { executor, copies } = unsafe { *self.follower.get() };
+        // SAFETY: who set it vouches for the copies and for the executor; nobody else looks at the stage.
+        unsafe {
+            for copy in &*copies {
+                let (from, to) = (copy.from as usize as *const u8, copy.to as usize as *mut u8);
+                to.copy_from_nonoverlapping(from, copy.bytes as usize);
+            }
+            match (*executor).step() {
+                Ok(step) => (*self.stage.get()).step = step,
+                Err(error) => self.keep(Err(error)),
+            }
+        }
+        self.state.store(RUNNING, Ordering::Release);
+        self.begun.fetch_add(1, Ordering::AcqRel);
         self.finished.raise_for_host();
     }
 
@@ -346,6 +467,7 @@ mod tests {
             executor: &executor,
             // SAFETY: nobody else touches the record.
             step: unsafe { executor.step() }.unwrap(),
+            follows: false,
             next: 0,
             shared: None,
             parts: 1,

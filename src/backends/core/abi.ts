@@ -74,7 +74,14 @@ export interface TeamAbi {
   readonly threads: number;
   /** Starts the step in a Program's record; gives a status. No other step may be running. */
   start(program: number): number;
-  /** How many steps have ended; wraps. */
+  /**
+   * Has a step of a Program begin when the running one has ended without a failure, behind so many copies (u64 each: from, to,
+   * bytes); 0 where none is running. There must be no other that has not begun, and the copies must stay until this one has.
+   */
+  follow(program: number, copies: number, count: number): number;
+  /** How many steps have begun; wraps. One that follows has begun before the end of the step before it is told. */
+  begun(): number;
+  /** How many steps have ended, as a signed word; wraps. */
   finished(): number;
   /** Status of the last step, which has ended. */
   status(): number;

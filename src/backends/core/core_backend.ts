@@ -120,9 +120,15 @@ export class CoreBackend implements Backend {
   }
 
   async read(buffer: Buffer, offset: number, into: Uint8Array): Promise<void> {
-    // Only a check: memory may grow until the view is used.
+    if (!(buffer instanceof CoreBuffer)) throw foreign("buffer");
+    // Only a check: memory may grow until it is read.
     this.#view(buffer, offset, into.length);
-    await this.#runner.read(() => into.set(this.#view(buffer, offset, into.length)));
+    const { abi } = this.#alive();
+    await this.#runner.read({
+      address: buffer.address + offset,
+      bytes: into.length,
+      take: (from) => into.set(abi.view(from, into.length)),
+    });
   }
 
   // deno-lint-ignore require-await -- errors of an async method must not be thrown at once

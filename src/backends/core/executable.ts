@@ -8,17 +8,18 @@ import { encode } from "../../program/encode.ts";
 import { packedWeights, type Plan, valueBytes } from "../../program/plan.ts";
 import { ABSENT, type Program, storageOf, type Value } from "../../program/program.ts";
 import type { StepRecord } from "../../program/step.ts";
-import type { Bindings, Executable, OpTimes } from "../backend.ts";
+import type { Bindings, Executable, OpTimes, StepFeed } from "../backend.ts";
 import { coreError } from "./abi.ts";
 import { CoreBuffer, CoreWeight, type Ledger } from "./ledger.ts";
 import { heldProgram } from "./held.ts";
-import type { Runnable, Runner } from "./runner.ts";
+import type { Feed, Runnable, Runner } from "./runner.ts";
 import type { Uploader } from "./upload.ts";
 
 /** Holds a Program of the core and its step record. */
 export class CoreExecutable implements Executable, Runnable {
   readonly arenaBytes: number;
   readonly name: string;
+  readonly runFed?: (step: StepRecord, feed: StepFeed) => void;
   readonly #core: Uploader;
   readonly #runner: Runner;
   readonly #stepWords: number;
@@ -45,20 +46,21 @@ export class CoreExecutable implements Executable, Runnable {
     this.arenaBytes = core.abi.programBytes(this.#program);
     core.ledger.count(this.arenaBytes);
     this.#record = this.#viewRecord();
+    if (runner.runFed) {
+      this.runFed = (step, feed) => runner.runFed?.(this, this.#words(step), this.#resolve(step, feed));
+    }
   }
 
   get program(): number {
     return this.#program;
   }
 
+  get record(): number {
+    return this.#core.abi.programStep(this.#program);
+  }
+
   run(step: StepRecord): void {
-    if (this.#program === 0) {
-      throw new BackendError(this.#core.name, `the Program ${this.name} was disposed before`);
-    }
-    if (step.words.length !== this.#stepWords) {
-      throw new InvalidArgumentError(`the step record is not one of the Program ${this.name}`);
-    }
-    this.#runner.run(this, step.words);
+    this.#runner.run(this, this.#words(step));
   }
 
   profile(step: StepRecord): OpTimes {
@@ -92,9 +94,30 @@ export class CoreExecutable implements Executable, Runnable {
     this.#onDispose(this);
   }
 
+  /** The words of a record, checked. */
+  #words({ words }: StepRecord): Int32Array {
+    if (this.#program === 0) {
+      throw new BackendError(this.#core.name, `the Program ${this.name} was disposed before`);
+    }
+    if (words.length !== this.#stepWords) {
+      throw new InvalidArgumentError(`the step record is not one of the Program ${this.name}`);
+    }
+    return words;
+  }
+
+  #resolve(step: StepRecord, { from, field, words }: StepFeed): Feed {
+    const bytes = 4 * words;
+    if (
+      !(from instanceof CoreBuffer) || bytes > this.#core.ledger.check(from).bytes ||
+      words > step.ints(field).length
+    ) {
+      throw new InvalidArgumentError(`the field ${field} cannot take ${words} words of this buffer`);
+    }
+    return { from: from.address, at: 4 * step.offset(field), bytes };
+  }
+
   #viewRecord(): Int32Array<ArrayBuffer> {
-    const { abi } = this.#core;
-    const bytes = abi.view(abi.programStep(this.#program), 4 * this.#stepWords);
+    const bytes = this.#core.abi.view(this.record, 4 * this.#stepWords);
     return new Int32Array(bytes.buffer, bytes.byteOffset, this.#stepWords);
   }
 }

@@ -6,6 +6,7 @@
 import { BackendError } from "../../errors.ts";
 import { turned } from "../../next_task.ts";
 import { type CoreAbi, coreError, type TeamAbi } from "./abi.ts";
+import { Aside } from "./aside.ts";
 
 /** A compiled Program with its step record. */
 export interface Runnable {
@@ -13,8 +14,30 @@ export interface Runnable {
   readonly name: string;
   /** Handle of the Program. */
   readonly program: number;
+  /** Address of the step record. */
+  readonly record: number;
   /** Writes the step record. */
   load(words: Int32Array): void;
+}
+
+/** Bytes of a step record that are taken from elsewhere when the step begins. */
+export interface Feed {
+  /** Where they are. */
+  readonly from: number;
+  /** Where they go, from the beginning of the record on. */
+  readonly at: number;
+  /** How many. */
+  readonly bytes: number;
+}
+
+/** Memory that somebody wants to read. */
+export interface Read {
+  /** Where it begins. */
+  readonly address: number;
+  /** How many bytes. */
+  readonly bytes: number;
+  /** Takes them from where they are or were put. */
+  readonly take: (from: number) => void;
 }
 
 /** Runs steps and reads in the order in which they are asked for. */
@@ -23,8 +46,10 @@ export interface Runner {
   readonly threads: number;
   /** Enqueues a step. The words may be changed once this returns. */
   run(runnable: Runnable, words: Int32Array): void;
-  /** Calls `take` when all steps so far have ended, before any later one starts. Rejects where one of them failed. */
-  read(take: () => void): Promise<void>;
+  /** As `run`, of a step that is fed; where there are threads. */
+  runFed?(runnable: Runnable, words: Int32Array, feed: Feed): void;
+  /** Gives what the steps so far have left, before any later one writes over it. Rejects where one of them failed. */
+  read(read: Read): Promise<void>;
   /** Blocks until everything so far is done. Failures are kept for the next read. */
   settle(): void;
   /** Lets the threads go; nothing may be running. */
@@ -52,8 +77,8 @@ export function callingThread({ name, abi, available }: RunnerOptions): Runner {
       }
     },
     // deno-lint-ignore require-await -- errors of an async method must not be thrown at once
-    async read(take) {
-      take();
+    async read({ address, take }) {
+      take(address);
     },
     settle() {},
     close() {},
@@ -64,12 +89,23 @@ export function callingThread({ name, abi, available }: RunnerOptions): Runner {
 interface QueuedStep {
   readonly runnable: Runnable;
   readonly words: Int32Array;
+  readonly feed?: Feed;
 }
 
 /** A read that waits for its turn. */
 interface QueuedRead {
-  readonly take: () => void;
+  readonly read: Read;
   readonly promise: PromiseWithResolvers<void>;
+}
+
+/** A step that begins when the running one has ended; behind one that fails it does not, and is the next step then. */
+interface Follower {
+  readonly runnable: Runnable;
+  readonly feed: Feed;
+  /** Reads of what the running one leaves. */
+  readonly reads: readonly QueuedRead[];
+  /** Where each of them finds it when the follower has begun. */
+  readonly kept: readonly number[];
 }
 
 /** Steps shorter than this, in milliseconds, are waited for in a loop: to be woken would take as long again. */
@@ -84,7 +120,11 @@ export class TeamRunner implements Runner {
   readonly #options: RunnerOptions;
   readonly #team: TeamAbi;
   readonly #queue: (QueuedStep | QueuedRead)[] = [];
+  readonly #aside: Aside;
   #running?: Runnable;
+  #follower?: Follower;
+  /** Steps that had begun when the running one had. */
+  #begun = 0;
   /** Steps that had ended when the running one was started. */
   #seen = 0;
   #started = 0;
@@ -98,20 +138,27 @@ export class TeamRunner implements Runner {
     this.#options = options;
     this.#team = team;
     this.threads = team.threads;
+    this.#aside = new Aside(options.abi);
   }
 
   run(runnable: Runnable, words: Int32Array): void {
     this.#advance();
-    if (this.#idle()) this.#start(runnable, words);
+    if (this.#idle()) this.#start({ runnable, words });
     else this.#enqueue({ runnable, words: words.slice() });
   }
 
-  read(take: () => void): Promise<void> {
+  runFed(runnable: Runnable, words: Int32Array, feed: Feed): void {
     this.#advance();
-    const read = { take, promise: Promise.withResolvers<void>() };
-    if (this.#idle()) this.#serve(read);
-    else this.#enqueue(read);
-    return read.promise.promise;
+    if (this.#idle()) this.#start({ runnable, words, feed });
+    else if (!this.#follow(runnable, words, feed)) this.#enqueue({ runnable, words: words.slice(), feed });
+  }
+
+  read(read: Read): Promise<void> {
+    this.#advance();
+    const queued = { read, promise: Promise.withResolvers<void>() };
+    if (this.#idle()) this.#serve(queued, read.address);
+    else this.#enqueue(queued);
+    return queued.promise.promise;
   }
 
   settle(): void {
@@ -124,6 +171,7 @@ export class TeamRunner implements Runner {
 
   close(): void {
     this.#team.free();
+    this.#aside.free();
   }
 
   #idle(): boolean {
@@ -163,12 +211,12 @@ export class TeamRunner implements Runner {
     while (!this.#running) {
       const entry = this.#queue.shift();
       if (!entry) return;
-      if ("take" in entry) this.#serve(entry);
-      else this.#start(entry.runnable, entry.words);
+      if ("read" in entry) this.#serve(entry, entry.read.address);
+      else this.#start(entry);
     }
   }
 
-  #start(runnable: Runnable, words: Int32Array): void {
+  #start({ runnable, words, feed }: QueuedStep): void {
     if (this.#failure !== undefined) return;
     const fault = this.#team.fault();
     if (fault !== undefined) {
@@ -176,24 +224,54 @@ export class TeamRunner implements Runner {
       return;
     }
     runnable.load(words);
+    const { abi } = this.#options;
+    if (feed) abi.view(runnable.record + feed.at, feed.bytes).set(abi.view(feed.from, feed.bytes));
     this.#seen = this.#team.finished();
     this.#started = performance.now();
     if (this.#team.start(runnable.program) === 0) this.#running = runnable;
     else this.#failure = this.#error(runnable);
+    this.#begun = this.#team.begun();
+  }
+
+  /** Has a step begin when the running one has ended; whether that can be. */
+  #follow(runnable: Runnable, words: Int32Array, feed: Feed): boolean {
+    const reads: QueuedRead[] = [];
+    for (const entry of this.#queue) if ("read" in entry) reads.push(entry);
+    if (!this.#running || this.#follower || reads.length < this.#queue.length) return false;
+    const copies = this.#aside.put(runnable, words, feed, reads.map(({ read }) => read));
+    if (!copies || this.#team.follow(runnable.program, copies.list, copies.count) === 0) return false;
+    this.#follower = { runnable, feed, reads, kept: copies.kept };
+    this.#queue.length = 0;
+    return true;
   }
 
   #finish(runnable: Runnable): void {
-    this.#running = undefined;
+    const follower = this.#follower;
+    this.#running = this.#follower = undefined;
     this.#took = performance.now() - this.#started;
+    if (follower && this.#team.begun() !== this.#begun) return this.#succeed(follower);
+    if (follower) {
+      const { runnable, feed, reads } = follower;
+      this.#queue.unshift(...reads, { runnable, words: this.#aside.record().slice(), feed });
+    }
     if (this.#team.finished() === this.#seen) {
       this.#failure = new BackendError(this.#options.name, `${runnable.name}: ${this.#team.fault()}`);
     } else if (this.#team.status() !== 0) this.#failure = this.#error(runnable);
   }
 
-  #serve({ take, promise }: QueuedRead): void {
+  /** Goes on with a follower, which has begun. */
+  #succeed({ runnable, reads, kept }: Follower): void {
+    this.#running = runnable;
+    this.#begun = this.#team.begun();
+    this.#seen = (this.#seen + 1) | 0;
+    this.#started = performance.now();
+    for (const [i, read] of reads.entries()) this.#serve(read, kept[i]);
+  }
+
+  #serve({ read, promise }: QueuedRead, from: number): void {
     try {
       if (this.#failure !== undefined) throw this.#failure;
-      take();
+      read.take(from);
       promise.resolve();
     } catch (error) {
       this.#failure = undefined;

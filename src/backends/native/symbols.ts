@@ -24,6 +24,8 @@ export const SYMBOLS = {
   llmforge_last_error: { parameters: [], result: "usize" },
   llmforge_team_create: { parameters: ["usize", "u32"], result: "usize" },
   llmforge_team_start: { parameters: ["usize", "usize"], result: "u32" },
+  llmforge_team_follow: { parameters: ["usize", "usize", "usize", "usize"], result: "u32" },
+  llmforge_team_begun: { parameters: ["usize"], result: "u32" },
   llmforge_team_finished: { parameters: ["usize"], result: "u32" },
   llmforge_team_wait: { parameters: ["usize", "u32"], result: "void" },
   team_wait_async: {
@@ -85,12 +87,15 @@ function nativeTeam(
   return {
     threads,
     start: (program) => symbols.llmforge_team_start(team, BigInt(program)),
-    finished: () => symbols.llmforge_team_finished(team),
+    follow: (program, copies, count) =>
+      symbols.llmforge_team_follow(team, BigInt(program), BigInt(copies), BigInt(count)),
+    begun: () => symbols.llmforge_team_begun(team),
+    finished: () => symbols.llmforge_team_finished(team) | 0,
     status: () => symbols.llmforge_team_status(team),
     fault: () => undefined,
-    wait: (seen) => symbols.llmforge_team_wait(team, seen),
+    wait: (seen) => symbols.llmforge_team_wait(team, seen >>> 0),
     async waitAsync(seen) {
-      await waits.begin(symbols.team_wait_async(team, seen));
+      await waits.begin(symbols.team_wait_async(team, seen >>> 0));
       return true;
     },
     free: () => waits.afterwards(() => symbols.llmforge_team_free(team)),

@@ -95,6 +95,8 @@ export async function startTeam(
   return {
     threads,
     start: (program) => exports.team_start(team, program),
+    follow: (program, copies, count) => exports.team_follow(team, program, copies, count),
+    begun: () => exports.team_begun(team),
     finished: () => Atomics.load(signalWord, 0),
     status: () => exports.team_status(team),
     fault: () => Atomics.load(faultWord, 0) === 0 ? undefined : death,
