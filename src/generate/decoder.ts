@@ -133,9 +133,12 @@ export class Decoder implements StepRunner {
     const stage = this.#stage(entries.length, entries.reduce((sum, { outputs }) => sum + outputs, 0));
     if (!stage) throw new InvalidArgumentError("a step must be prepared before it is run");
     for (const { sequence, tokens } of entries) sequence.reserve(tokens.length);
-    const result = this.#ahead?.is(entries) ? this.#ahead.outputs : stage.run(entries);
+    const ahead = this.#ahead;
+    const answer = ahead?.answer(entries);
+    const result = answer ?? stage.run(entries);
     for (const { sequence, tokens } of entries) sequence.advance(tokens.length);
-    const next = stage.runsAhead ? nextEntries(entries) : undefined;
+    const inOrder = !answer || ahead?.hasRowsOf(entries);
+    const next = inOrder && stage.runsAhead ? nextEntries(entries) : undefined;
     this.#ahead = next && new StepAhead(next, result, stage.runAhead(next));
     return result;
   }

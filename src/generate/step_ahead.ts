@@ -21,9 +21,9 @@ export function nextEntries(entries: readonly StepEntry[]): readonly StepEntry[]
 
 /** A step that was begun with the outputs of the one before as its tokens. Only the very next step can be it. */
 export class StepAhead {
-  /** What it gives. */
-  readonly outputs: Promise<readonly RowOutput[]>;
-  readonly #places: readonly { readonly sequence: Sequence; readonly slot: number }[];
+  readonly #outputs: Promise<readonly RowOutput[]>;
+  /** By sequence: its row, and where its token goes. */
+  readonly #places: ReadonlyMap<Sequence, { readonly row: number; readonly slot: number }>;
   #tokens: readonly RowOutput[] = [];
 
   /** Takes note of a step that was just begun behind one that gives `before`. */
@@ -32,21 +32,34 @@ export class StepAhead {
     before: Promise<readonly RowOutput[]>,
     outputs: Promise<readonly RowOutput[]>,
   ) {
-    this.outputs = outputs;
-    this.#places = entries.map(({ sequence }) => ({ sequence, slot: sequence.slot(sequence.length) }));
+    this.#outputs = outputs;
+    const place = (sequence: Sequence, row: number) => ({ row, slot: sequence.slot(sequence.length) });
+    this.#places = new Map(entries.map(({ sequence }, row) => [sequence, place(sequence, row)]));
     // Who asked for the step before is told of its failure, and whoever asks for this one of its own.
     before.then((outputs) => this.#tokens = outputs, () => {});
     outputs.catch(() => {});
   }
 
-  /** Whether it is the step that is asked for: the same sequences as they were then, with the tokens that it has. */
-  is(entries: readonly StepEntry[]): boolean {
-    return entries.length === this.#places.length &&
-      entries.every(({ sequence, tokens, outputs, logits }, i) => {
-        const place = this.#places[i];
-        return sequence === place.sequence && sequence.slot(sequence.length) === place.slot &&
-          outputs === 1 &&
-          !logits && tokens.length === 1 && tokens[0] === this.#tokens[i];
-      });
+  /**
+   * The outputs of the step that is asked for, in order of its entries; nothing where it is another one. All its sequences must be in
+   * this one, as they were then and with the tokens that it has; those that have left meanwhile do not matter to them.
+   */
+  answer(entries: readonly StepEntry[]): Promise<readonly RowOutput[]> | undefined {
+    const rows: number[] = [];
+    for (const { sequence, tokens, outputs, logits } of entries) {
+      const place = this.#places.get(sequence);
+      if (!place || place.slot !== sequence.slot(sequence.length) || outputs !== 1 || logits) {
+        return undefined;
+      }
+      if (tokens.length !== 1 || tokens[0] !== this.#tokens[place.row]) return undefined;
+      rows.push(place.row);
+    }
+    return this.#outputs.then((outputs) => rows.map((row) => outputs[row]));
+  }
+
+  /** Whether its rows are those of these entries, so that a step behind it may take its outputs row by row. */
+  hasRowsOf(entries: readonly StepEntry[]): boolean {
+    return entries.length === this.#places.size &&
+      entries.every(({ sequence }, row) => this.#places.get(sequence)?.row === row);
   }
 }

@@ -79,3 +79,22 @@ Deno.test("a text that ends before its limit wastes one step, and the next one d
     assertEquals(ids, (await alone.generate(prompt, options).stats()).ids);
   }
 });
+
+Deno.test("a sequence that leaves a batch does not cost the others the step that was begun", async () => {
+  const { model, steps } = await loadCounted();
+  await using _ = model;
+  const options = { ...GREEDY, maxTokens: 24 };
+  const prompts = [[1, 2], [3, 4], [5, 6], [7, 8]];
+  const alone = [];
+  for (const prompt of prompts) alone.push((await model.generate(prompt, options).stats()).ids);
+  const before = { ...steps };
+  // One after the other breaks off, in the middle of a page.
+  const read = await Promise.all(prompts.map(async (prompt, i) => {
+    const ids: number[] = [];
+    for await (const { id } of model.generate(prompt, options)) if (ids.push(id) === 6 + 4 * i) break;
+    return ids;
+  }));
+  assertEquals(read, alone.map((ids, i) => ids.slice(0, 6 + 4 * i)));
+  // The prompts, and one step behind each of the three that left, whose rows are no longer those of the step before.
+  assertEquals(steps.asked - before.asked, 1 + 3);
+});
