@@ -5,7 +5,7 @@ use super::cache_tile::{Shared, Tile};
 use super::quants;
 use super::tile::{self, FOUR};
 use super::totals::Totals;
-use super::weigh::{weigh_few, weigh_four, Query, State};
+use super::weigh::{weigh_few, weigh_four, ByQuery, Query, State, View};
 use super::{half, Attention, AttentionShape, TILE_KEYS};
 use crate::dtype::DType;
 use crate::simd::{SoftmaxExp, Vector, LANES, V};
@@ -27,6 +27,8 @@ pub(super) struct Chunk<'a> {
     sums: *mut f32,
     /// `[queries / 4]`
     states: *mut State,
+    /// `[queries / 4]`
+    views: *mut View,
     /// `[queries / 4, 4]`, what queries in integers are multiplied by
     factors: *mut f32,
     shared: Shared,
@@ -44,7 +46,7 @@ impl<'a> Chunk<'a> {
         let bias_lines = by_distance
             .bias
             .map_or(0, |bias| shape.group() * bias.line());
-        queries.next_multiple_of(FOUR) * (2 * shape.head_dim + State::FLOATS + 1)
+        queries.next_multiple_of(FOUR) * (2 * shape.head_dim + State::FLOATS + View::FLOATS + 1)
             + bias_lines.next_multiple_of(LANES)
     }
 
@@ -64,7 +66,8 @@ impl<'a> Chunk<'a> {
         unsafe {
             let sums = own.add(queries * dim);
             let states = sums.add(queries * dim);
-            let factors = states.add(queries * State::FLOATS);
+            let views = states.add(queries * State::FLOATS);
+            let factors = views.add(queries * View::FLOATS);
             Chunk {
                 attention,
                 rows,
@@ -73,6 +76,7 @@ impl<'a> Chunk<'a> {
                 q: own,
                 sums,
                 states: states.cast(),
+                views: views.cast(),
                 factors,
                 shared,
                 half: false,
@@ -140,6 +144,13 @@ impl<'a> Chunk<'a> {
                         .store_f32(self.factors.add(first));
                 }
             }
+            for first in (0..self.queries()).step_by(FOUR) {
+                let count = (self.queries() - first).min(FOUR);
+                let seen = [0, 1, 2, 3].map(|t| self.sees((first + t).min(self.queries() - 1)));
+                self.views
+                    .add(first / FOUR)
+                    .write(View::new(&seen[..count]));
+            }
             let seen = self.attention.seen(self.rows.clone());
             self.load_bias(seen.start, seen.end);
         }
@@ -176,22 +187,20 @@ impl<'a> Chunk<'a> {
     pub(super) unsafe fn end(&self, totals: &Totals) {
         let (dim, exp) = (self.shape().head_dim, SoftmaxExp::new());
         for first in (0..self.queries()).step_by(FOUR) {
-            let left = self.queries() - first;
-            let in_turns = self.in_turns(left);
+            let count = (self.queries() - first).min(FOUR);
             // SAFETY: the chunk has them.
             unsafe {
                 let factors = totals.add_state(first, &*self.states.add(first / FOUR), &exp);
-                for t in 0..left.min(FOUR) {
-                    totals.add_values(first + t, factors, |d| {
-                        let sums = self.sums.add(first * dim + d * FOUR);
-                        if in_turns {
-                            let turns =
-                                std::array::from_fn(|turn| V::load_f32(sums.add(turn * LANES)));
-                            V::of_turns(turns, t)
-                        } else {
-                            V::load_f32(sums.add(t * LANES))
-                        }
+                let sums = self.sums.add(first * dim);
+                let of = |d: usize, turn: usize| V::load_f32(sums.add(d * FOUR + turn * LANES));
+                if self.in_turns(count) {
+                    totals.add_turns(first, count, factors, |d| {
+                        std::array::from_fn(|turn| of(d, turn))
                     });
+                    continue;
+                }
+                for t in 0..count {
+                    totals.add_values(first + t, factors, |d| of(d, t));
                 }
             }
         }
@@ -279,13 +288,10 @@ impl<'a> Chunk<'a> {
         let (dim, softcap) = (self.shape().head_dim, self.shape().softcap);
         for first in (0..self.queries()).step_by(FOUR) {
             let count = (self.queries() - first).min(FOUR);
-            let mut queries = [Query::PADDING; FOUR];
-            let mut end = 0;
-            for (t, query) in queries.iter_mut().enumerate().take(count) {
-                *query = self.query(first + t, start);
-                end = end.max(query.seen.1.max(0) as usize);
-            }
+            // SAFETY: each four queries have one.
+            let view = unsafe { &*self.views.add(first / FOUR) };
             // Keys that none of the four sees are left out: the tiles of a triangle.
+            let end = (view.most as usize).saturating_sub(start);
             let seen = seen.start..end.min(seen.end);
             if seen.is_empty() {
                 continue;
@@ -297,16 +303,21 @@ impl<'a> Chunk<'a> {
                 tile.scores(q, factors, count, seen.end, dim, scores);
                 let state = &mut *self.states.add(first / FOUR);
                 if self.in_turns(count) {
-                    weigh_four(scores, seen.end, state, queries, softcap);
-                } else {
-                    weigh_few(
+                    let by_query = self.adds_by_query().then(|| self.by_query(first, start));
+                    weigh_four(
                         scores,
-                        TILE_KEYS,
+                        start as i32,
                         seen.end,
                         state,
-                        &queries[..count],
+                        view,
+                        by_query,
                         softcap,
                     );
+                } else {
+                    let queries = [0, 1, 2, 3]
+                        .map(|t| self.query((first + t).min(self.queries() - 1), start));
+                    let queries = &queries[..count];
+                    weigh_few(scores, TILE_KEYS, seen.end, state, queries, softcap);
                 }
                 let sums = self.sums.add(first * dim);
                 tile.sums(self.shared, count, state.decay, seen, dim, sums);
@@ -314,14 +325,37 @@ impl<'a> Chunk<'a> {
         }
     }
 
+    /// Whether something is added to scores.
+    fn adds_by_query(&self) -> bool {
+        let by_distance = &self.attention.by_distance;
+        by_distance.slopes.is_some() || by_distance.bias.is_some()
+    }
+
+    /// What is added to the scores of four queries for the keys from `start` on.
+    #[inline(never)] // Few models have it
+    fn by_query(&self, first: usize, start: usize) -> ByQuery {
+        let queries = [0, 1, 2, 3].map(|t| self.query((first + t).min(self.queries() - 1), start));
+        ByQuery {
+            slopes: queries.map(|it| it.slope),
+            distances: queries.map(|it| it.distance),
+            biases: queries.map(|it| it.bias),
+        }
+    }
+
+    /// The keys that a query sees: from the first up to the second.
+    fn sees(&self, query: usize) -> (i32, i32) {
+        let length = self.length(query / self.shape().group());
+        (self.shape().first(length) as i32, length as i32)
+    }
+
     /// What a query sees of the keys from `start` on.
     fn query(&self, query: usize, start: usize) -> Query {
         let group = self.shape().group();
         let (row, head) = (query / group, self.head(query));
-        let (length, distance) = (self.length(row), self.distance(row, start));
-        let ahead = |key: usize| key as i32 - start as i32;
+        let distance = self.distance(row, start);
+        let (first, end) = self.sees(query);
         Query {
-            seen: (ahead(self.shape().first(length)), ahead(length)),
+            seen: (first - start as i32, end - start as i32),
             // SAFETY: there is a slope for each head.
             slope: self
                 .attention

@@ -93,6 +93,31 @@ impl Totals {
         }
     }
 
+    /// As [`Totals::add_values`] of `count` queries from `first` on, whose values stand in turns.
+    /// # Safety
+    /// As there; `first` must be the first of the four.
+    #[inline(always)]
+    pub(super) unsafe fn add_turns(
+        &self,
+        first: usize,
+        count: usize,
+        factors: Factors,
+        turns: impl Fn(usize) -> [V; LANES],
+    ) {
+        let [old, new] = [factors.old, factors.new].map(|f| f.lanes().map(V::splat));
+        for d in (0..self.dim).step_by(LANES) {
+            let turns = turns(d);
+            for t in 0..count {
+                // SAFETY: they are there.
+                unsafe {
+                    let at = self.values.add((first + t) * self.dim + d);
+                    let before = V::load_f32(at).mul(old[t]);
+                    V::of_turns(turns, t).madd(new[t], before).store_f32(at);
+                }
+            }
+        }
+    }
+
     /// Adds those of the span that follows.
     /// # Safety
     /// As [`Totals::clear`], for both; both must be of the same queries.

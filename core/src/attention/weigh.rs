@@ -47,6 +47,43 @@ impl State {
     }
 }
 
+/// Which keys four queries see, a lane each: from `first` on, up to `end`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct View {
+    first: V,
+    end: V,
+    /// Where all four see every key: from there on, up to there.
+    all: (i32, i32),
+    /// No query sees a key from there on.
+    pub(super) most: i32,
+    _fill: i32,
+}
+
+impl View {
+    /// F32 of a query's part of it.
+    pub(super) const FLOATS: usize = 3;
+
+    /// Of up to four queries; what fills up the four sees all keys.
+    pub(super) fn new(queries: &[(i32, i32)]) -> View {
+        let lanes = |get: fn(&(i32, i32)) -> i32, other: i32| {
+            [0, 1, 2, 3].map(|t: usize| queries.get(t).map_or(other, get))
+        };
+        let (first, end) = (lanes(|it| it.0, 0), lanes(|it| it.1, i32::MAX));
+        let of = |lanes: [i32; LANES]| V::from_lanes(lanes.map(|it| f32::from_bits(it as u32)));
+        View {
+            first: of(first),
+            end: of(end),
+            all: (
+                first.into_iter().fold(0, i32::max),
+                end.into_iter().fold(i32::MAX, i32::min),
+            ),
+            most: queries.iter().map(|it| it.1).fold(0, i32::max),
+            _fill: 0,
+        }
+    }
+}
+
 /// What is done to the scores of a query.
 #[derive(Clone, Copy)]
 pub(super) struct Query {
@@ -59,14 +96,12 @@ pub(super) struct Query {
     pub(super) bias: *const f32,
 }
 
-impl Query {
-    /// Fills up four queries: what becomes of it is not read.
-    pub(super) const PADDING: Query = Query {
-        seen: (0, i32::MAX),
-        slope: 0.0,
-        distance: 0.0,
-        bias: std::ptr::null(),
-    };
+/// What is added to the scores of four queries. What becomes of those that fill up the four is not read.
+#[derive(Clone, Copy)]
+pub(super) struct ByQuery {
+    pub(super) slopes: [f32; LANES],
+    pub(super) distances: [f32; LANES],
+    pub(super) biases: [*const f32; LANES],
 }
 
 /// Turns the scores of a few queries, `stride` apart and four keys to a vector, to weights.
@@ -158,33 +193,25 @@ unsafe fn weigh(scores: *mut f32, count: usize, relative: f32) -> f32 {
     total.sum()
 }
 
-/// Turns the scores of four queries, a key's to a vector, to weights.
+/// Turns the scores of four queries, a key's to a vector, to weights; the first key is `start`.
 /// # Safety
 /// There must be `count` vectors of scores, rounded up to a multiple of 4.
 #[inline(never)]
 pub(super) unsafe fn weigh_four(
     scores: *mut f32,
+    start: i32,
     count: usize,
     state: &mut State,
-    queries: [Query; LANES],
+    view: &View,
+    by_query: Option<ByQuery>,
     softcap: f32,
 ) {
     let exp = SoftmaxExp::new();
     let count = count.next_multiple_of(LANES);
-    let ints = |f: fn(&Query) -> i32| {
-        V::from_lanes([0, 1, 2, 3].map(|t| f32::from_bits(f(&queries[t]) as u32)))
-    };
-    let (first, end) = (ints(|query| query.seen.0), ints(|query| query.seen.1));
-    let slopes = V::from_lanes(queries.map(|query| query.slope));
-    let distances = V::from_lanes(queries.map(|query| query.distance));
-    let sloped = queries.iter().any(|query| query.slope != 0.0);
-    let biased = queries.iter().any(|query| !query.bias.is_null());
-    let all_seen = queries
-        .iter()
-        .all(|query| query.seen.0 <= 0 && query.seen.1 >= count as i32);
     let mut greatest = state.greatest;
+    let all_seen = view.all.0 <= start && view.all.1 - start >= count as i32;
     // Most tiles have nothing to be done but to look for the greatest.
-    if all_seen && softcap == 0.0 && !sloped && !biased {
+    if all_seen && softcap == 0.0 && by_query.is_none() {
         for key in 0..count {
             // SAFETY: the caller's.
             greatest = greatest.max(unsafe { V::load_f32(scores.add(key * LANES)) });
@@ -194,19 +221,21 @@ pub(super) unsafe fn weigh_four(
             // SAFETY: the caller's.
             unsafe { cap(scores, count, softcap) };
         }
-        if biased {
+        if let Some(by_query) = by_query {
             // SAFETY: the caller's.
-            unsafe { add_biases(scores, count, &queries) };
+            unsafe { add_by_query(scores, count, &by_query) };
         }
         for key in 0..count {
             // SAFETY: the caller's.
             unsafe {
                 let at = scores.add(key * LANES);
                 let mut score = V::load_f32(at);
-                if sloped {
-                    score = slopes.madd(V::splat(key as f32).add(distances), score);
-                }
-                score = masked(score, V::splat_i32(key as i32), first, end);
+                score = masked(
+                    score,
+                    V::splat_i32(start + key as i32),
+                    view.first,
+                    view.end,
+                );
                 score.store_f32(at);
                 greatest = greatest.max(score);
             }
@@ -229,16 +258,33 @@ pub(super) unsafe fn weigh_four(
     state.total = state.total.add(a.add(c).add(b.add(d)));
 }
 
+/// Adds biases and slopes to the scores of `count` keys, a multiple of 4.
+/// # Safety
+/// As [`weigh_four`].
+#[inline(never)] // Few models have them
+unsafe fn add_by_query(scores: *mut f32, count: usize, by_query: &ByQuery) {
+    if !by_query.biases[0].is_null() {
+        // SAFETY: the caller's.
+        unsafe { add_biases(scores, count, by_query.biases) };
+    }
+    if by_query.slopes.iter().all(|slope| *slope == 0.0) {
+        return;
+    }
+    let [slopes, distances] = [by_query.slopes, by_query.distances].map(V::from_lanes);
+    for key in 0..count {
+        // SAFETY: the caller's.
+        unsafe {
+            let at = scores.add(key * LANES);
+            let distance = V::splat(key as f32).add(distances);
+            slopes.madd(distance, V::load_f32(at)).store_f32(at);
+        }
+    }
+}
+
 /// Adds the biases of four queries to the scores of `count` keys, a multiple of 4.
 /// # Safety
-/// As [`weigh_four`]; the first query must have a bias.
-#[inline(never)] // Few models have it
-unsafe fn add_biases(scores: *mut f32, count: usize, queries: &[Query; LANES]) {
-    // What fills up the four has none.
-    let biases = [0, 1, 2, 3].map(|t: usize| match queries[t].bias {
-        bias if bias.is_null() => queries[0].bias,
-        bias => bias,
-    });
+/// As [`weigh_four`].
+unsafe fn add_biases(scores: *mut f32, count: usize, biases: [*const f32; LANES]) {
     for key in (0..count).step_by(LANES) {
         // SAFETY: the caller's; the biases of a tile are there.
         unsafe {
