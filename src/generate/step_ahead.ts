@@ -8,11 +8,12 @@ import type { RowOutput, StepEntry } from "./task.ts";
 
 /**
  * The entries of the step that most likely comes next, whose tokens are not known yet: one more for each sequence. Nothing
- * where one of them is not likely to go on with its output, or has no room for a token in its pages.
+ * where one of them is not likely to go on with its output, or has no room for a token in its pages; nor behind a prompt, as a
+ * device may be read only when all that was enqueued is done, and the first token is waited for.
  */
 export function nextEntries(entries: readonly StepEntry[]): readonly StepEntry[] | undefined {
-  const goOn = entries.every(({ goesOn, outputs, logits, sequence }) =>
-    goesOn && outputs === 1 && !logits && sequence.hasRoom
+  const goOn = entries.every(({ goesOn, tokens, outputs, logits, sequence }) =>
+    goesOn && tokens.length === 1 && outputs === 1 && !logits && sequence.hasRoom
   );
   if (!goOn) return undefined;
   // The token is put in its place when it is known.

@@ -33,17 +33,17 @@ async function loadCounted(): Promise<{ model: Model; steps: Steps }> {
 
 const GREEDY: GenerateOptions = { temperature: 0, ignoreEos: true };
 
-Deno.test("all steps of a greedy text but the first of a page are begun ahead, and none behind its last", async () => {
+Deno.test("all steps of a greedy text but the first one and the first of a page are begun ahead, and none behind its last", async () => {
   const { model, steps } = await loadCounted();
   await using _ = model;
   const prompt = [1, 2, 3];
   const maxTokens = 70;
   const { ids } = await model.generate(prompt, { ...GREEDY, maxTokens }).stats();
   assertEquals(ids.length, maxTokens);
-  // The last token is in no step; pages begin at 32 and 64.
+  // The last token is in no step; pages begin at 32 and 64, and nothing is begun behind the prompt.
   const pages = Math.floor((prompt.length + maxTokens - 2) / PAGE_SIZE);
   assertEquals(pages, 2);
-  assertEquals(steps, { asked: 1 + pages, fed: maxTokens - 1 - pages });
+  assertEquals(steps, { asked: 2 + pages, fed: maxTokens - 2 - pages });
 });
 
 Deno.test("where tokens are drawn, or none follows, no step is begun ahead", async () => {
@@ -95,6 +95,6 @@ Deno.test("a sequence that leaves a batch does not cost the others the step that
     return ids;
   }));
   assertEquals(read, alone.map((ids, i) => ids.slice(0, 6 + 4 * i)));
-  // The prompts, and one step behind each of the three that left, whose rows are no longer those of the step before.
-  assertEquals(steps.asked - before.asked, 1 + 3);
+  // The prompts, the first step behind them, and one behind each of the three that left: its rows are others than those before.
+  assertEquals(steps.asked - before.asked, 2 + 3);
 });

@@ -6,12 +6,12 @@
 import { BackendError, InvalidArgumentError, UnsupportedOpError } from "../../errors.ts";
 import type { Program } from "../../program/program.ts";
 import type { StepRecord } from "../../program/step.ts";
-import type { Bindings, Executable } from "../backend.ts";
+import type { Bindings, Executable, StepFeed } from "../backend.ts";
 import type { Place } from "./data_block.ts";
 import { type Faults, inErrorScope } from "./device.ts";
 import type { Dispatch } from "./dispatch.ts";
 import { KERNELS } from "./kernels/mod.ts";
-import type { DeviceMemory } from "./memory.ts";
+import { type DeviceMemory, webGpuBuffer } from "./memory.ts";
 import type { Pipelines } from "./pipelines.ts";
 import { checkBinding, Places } from "./places.ts";
 
@@ -132,11 +132,20 @@ class WebGpuExecutable implements Executable {
   }
 
   run(step: StepRecord): void {
+    this.#submit(step);
+  }
+
+  runFed(step: StepRecord, feed: StepFeed): void {
+    this.#submit(step, feed);
+  }
+
+  #submit(step: StepRecord, feed?: StepFeed): void {
     const { gpu, faults } = this.#target;
     faults.check();
     if (this.#disposed) throw new BackendError("webgpu", "the Program is disposed; compile it again");
     gpu.queue.writeBuffer(this.#places.stepBuffer, 0, this.#places.step.fill(step));
     const commands = gpu.createCommandEncoder();
+    if (feed) this.#feed(commands, feed);
     const pass = commands.beginComputePass();
     let pipeline: GPUComputePipeline | undefined;
     for (const ready of this.#ready) {
@@ -149,6 +158,16 @@ class WebGpuExecutable implements Executable {
     }
     pass.end();
     gpu.queue.submit([commands.finish()]);
+  }
+
+  /** Has words copied to the record on the device. */
+  #feed(commands: GPUCommandEncoder, { from, field, words }: StepFeed): void {
+    const { step, stepBuffer } = this.#places;
+    if (4 * words > from.bytes) {
+      throw new InvalidArgumentError(`a buffer of ${from.bytes} bytes has no ${words} words for ${field}`);
+    }
+    const { gpu } = webGpuBuffer(from, "what feeds a step");
+    commands.copyBufferToBuffer(gpu, 0, stepBuffer, step.offset(field, words), 4 * words);
   }
 
   [Symbol.dispose](): void {

@@ -20,7 +20,8 @@ export class StepBlock {
   /** Length in bytes. */
   readonly bytes: number;
   readonly #words: number;
-  readonly #fields: { readonly from: StepField; readonly to: number }[] = [];
+  /** By name: where a field stands in the record, and where on the device, in words. */
+  readonly #fields = new Map<string, { readonly from: StepField; readonly to: number }>();
   readonly #block: Int32Array<ArrayBuffer>;
 
   /** Lays out the step record of a Program. */
@@ -32,7 +33,7 @@ export class StepBlock {
       const from = value.kind === "step" ? layout.fields.get(value.name) : undefined;
       if (!from) continue;
       offsets.set(value.id, bytes);
-      this.#fields.push({ from, to: bytes / 4 });
+      this.#fields.set(value.name, { from, to: bytes / 4 });
       bytes += roundUp(bindingBytes(4 * from.length), SLOT_BYTES);
     }
     this.offsets = offsets;
@@ -51,9 +52,18 @@ export class StepBlock {
     }
     this.#block.set([step.rows, step.outputs], 0);
     this.#block.set([step.outputs, step.rows], COUNT_OFFSETS.outputs / 4);
-    for (const { from, to } of this.#fields) {
+    for (const { from, to } of this.#fields.values()) {
       this.#block.set(step.words.subarray(from.offset, from.offset + from.length), to);
     }
     return this.#block;
+  }
+
+  /** Where a field that has so many words begins, in bytes. */
+  offset(name: string, words: number): number {
+    const field = this.#fields.get(name);
+    if (!field || words > field.from.length) {
+      throw new InvalidArgumentError(`the step record has no field ${name} of ${words} words`);
+    }
+    return 4 * field.to;
   }
 }
