@@ -3,6 +3,7 @@
 //! Only there where threads are: a build for WebAssembly without atomics computes on the calling thread.
 
 pub mod abi;
+mod cut;
 mod signal;
 mod team;
 #[cfg(test)]

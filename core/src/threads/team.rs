@@ -7,28 +7,18 @@
 //!
 //! A step may have a follower: whoever ends the step begins it, and the host hears of the first while the second is computed.
 
+use super::cut::Cut;
 use super::Signal;
 use crate::error::Error;
 use crate::executor::Executor;
 use crate::ops::{Step, SLOTS};
 use crate::program::Counts;
 use std::cell::UnsafeCell;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The most threads of a team.
 pub const MAX_THREADS: usize = 64;
-
-/// Parts of a stage for each thread: more than one, so that a thread which comes late or is put aside leaves less to wait for, but
-/// few, because every part begins a stream of memory anew.
-const TURNS: usize = 2;
-
-/// The most parts for each thread, where a stage is long.
-const MOST_TURNS: usize = 5;
-
-/// A thread has another part as long as its last one has that many times the work that is worth a ticket.
-const LAST_PART: f32 = 25.0;
 
 /// What is copied before a follower begins: to its record, and from what it will write over.
 #[repr(C)]
@@ -69,9 +59,7 @@ struct Stage {
 
 /// What the threads of a team share.
 pub struct Team {
-    threads: usize,
-    /// Nanoseconds of work that are worth a ticket.
-    part_work: f32,
+    cut: Cut,
     /// Number of the stage (32 bits), its parts and the next part to take (16 bits each).
     tickets: AtomicU64,
     /// Counts the stages; never past the number of the last one that was opened.
@@ -120,8 +108,7 @@ impl Team {
             copies: &[],
         };
         Team {
-            threads: threads.clamp(1, MAX_THREADS),
-            part_work: part_work as f32,
+            cut: Cut::new(threads.clamp(1, MAX_THREADS), part_work),
             tickets: AtomicU64::new(0),
             stages: Signal::default(),
             pending: AtomicU32::new(0),
@@ -138,7 +125,7 @@ impl Team {
 
     /// How many threads there are to be.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.cut.threads()
     }
 
     /// How many steps have begun; wraps. A follower counts before the end of the step that it follows is told.
@@ -285,7 +272,7 @@ impl Team {
         let stage = unsafe { &*self.stage.get() };
         if let Some((region, units)) = stage.shared {
             if !self.has_failed.load(Ordering::Relaxed) {
-                let range = range(units, part, stage.parts, self.threads);
+                let range = self.cut.range(units, part, stage.parts);
                 // SAFETY: the executor stays while there is a ticket; the parts of a stage do not overlap.
                 let result =
                     unsafe { (*stage.executor).run_region(region, &stage.step, range, member) };
@@ -318,7 +305,7 @@ impl Team {
                 break;
             }
             let units = region.units(&step.counts);
-            let parts = self.parts(units, region.unit_work(&step.counts));
+            let parts = self.cut.parts(units, region.unit_work(&step.counts));
             if parts > 1 {
                 let shared = Some((at, units));
                 let stage = Stage {
@@ -380,24 +367,6 @@ impl Team {
         self.finished.raise_for_host();
     }
 
-    /// Into how many parts so many units are cut: as many for each thread where that pays.
-    fn parts(&self, units: usize, unit_work: f32) -> usize {
-        let work = units as f32 * unit_work;
-        let worth = (work / self.part_work) as usize;
-        if worth.min(units) < self.threads * TURNS {
-            return worth.min(units).min(self.threads);
-        }
-        let share = (units / self.threads) as f32;
-        let shrinks = |turns: &usize| {
-            let last = share / (1 << turns) as f32;
-            last >= 1.0 && last * unit_work >= LAST_PART * self.part_work
-        };
-        self.threads
-            * (TURNS..MOST_TURNS)
-                .find(|it| !shrinks(it))
-                .unwrap_or(MOST_TURNS)
-    }
-
     fn keep(&self, result: Result<(), Error>) {
         if let Err(error) = result {
             let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
@@ -405,20 +374,6 @@ impl Team {
             self.has_failed.store(true, Ordering::Relaxed);
         }
     }
-}
-
-/// The units that a ticket stands for. Threads that take turns read on where they were, and each turn has half of what is left, so that
-/// none waits long for one that is slower or came late.
-fn range(units: usize, part: usize, parts: usize, threads: usize) -> Range<usize> {
-    let (turns, turn, sharers) = if parts > threads {
-        (parts / threads, part / threads, threads)
-    } else {
-        (1, 0, parts)
-    };
-    let sharer = part % sharers;
-    let share = units * sharer / sharers..units * (sharer + 1) / sharers;
-    let begin = |turn: usize| share.end - if turn < turns { share.len() >> turn } else { 0 };
-    begin(turn)..begin(turn + 1)
 }
 
 /// Number of the stage, its parts, and the part of a ticket; more than the parts where there is none.
@@ -434,26 +389,6 @@ fn split(ticket: u64) -> (u32, usize, usize) {
 mod tests {
     use super::*;
     use crate::executor::tests::{bindings, example, write_record, Memory};
-
-    #[test]
-    fn tickets_stand_for_every_unit_once_and_a_thread_reads_on() {
-        for (threads, units) in (1..6).flat_map(|threads| [1, 7, 36, 401].map(|it| (threads, it))) {
-            for unit_work in [0.0, 60.0, 3e3, 1e6] {
-                let team = Team::new(threads, 100);
-                let parts = team.parts(units, unit_work).max(1);
-                let ranges: Vec<Range<usize>> = (0..parts)
-                    .map(|part| range(units, part, parts, threads))
-                    .collect();
-                let mut all: Vec<usize> = ranges.iter().cloned().flatten().collect();
-                all.sort_unstable();
-                assert_eq!(all, Vec::from_iter(0..units));
-                for (part, it) in ranges.iter().enumerate().skip(threads) {
-                    assert_eq!(it.start, ranges[part - threads].end);
-                    assert!(!it.is_empty() && it.len() <= ranges[part - threads].len() + 1);
-                }
-            }
-        }
-    }
 
     #[test]
     fn a_stage_that_ends_before_it_was_announced_keeps_its_number() {
