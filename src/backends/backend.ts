@@ -109,6 +109,8 @@ export interface Executable {
    * ended. Present where steps run while the host does something else.
    */
   readonly runFed?: (step: StepRecord, feed: StepFeed) => void;
+  /** How many fed steps may be of use at once, where each is short. Default: 1. */
+  readonly fedSteps?: number;
   /** As `run`, on the calling thread and op by op, so that each one's time can be taken. Not every backend can. */
   profile?(step: StepRecord): OpTimes;
   /** Frees what it holds. Weights and bound buffers stay. */

@@ -45,6 +45,8 @@ export interface DecoderParts {
 export const PREFILL_ROWS = 128;
 /** Rows of prompts in a step where other sequences decode: they wait no longer than such a step takes. */
 const MIXED_ROWS = 64;
+/** Steps that come faster than this, in milliseconds, are short. */
+const SHORT_STEP = 10;
 /** Sequences and outputs of the compiled Programs: a step takes the first that is large enough. */
 const STAGES = [1, 8, 64];
 
@@ -69,7 +71,9 @@ export class Decoder implements StepRunner {
   readonly #states = new Map<string, Buffer>();
   readonly #stages: DecoderStage[] = [];
   readonly #sizes: readonly number[];
-  #ahead?: StepAhead;
+  /** Steps that are begun, in their order. */
+  #ahead: StepAhead[] = [];
+  #ranAt = -Infinity;
   #closed = false;
 
   private constructor(parts: DecoderParts) {
@@ -133,14 +137,26 @@ export class Decoder implements StepRunner {
     const stage = this.#stage(entries.length, entries.reduce((sum, { outputs }) => sum + outputs, 0));
     if (!stage) throw new InvalidArgumentError("a step must be prepared before it is run");
     for (const { sequence, tokens } of entries) sequence.reserve(tokens.length);
-    const ahead = this.#ahead;
-    const answer = ahead?.answer(entries);
+    const [first, ...later] = this.#ahead;
+    const answer = first?.answer(entries);
     const result = answer ?? stage.run(entries);
     for (const { sequence, tokens } of entries) sequence.advance(tokens.length);
-    const inOrder = !answer || ahead?.hasRowsOf(entries);
-    const next = inOrder && stage.runsAhead ? nextEntries(entries) : undefined;
-    this.#ahead = next && new StepAhead(next, result, stage.runAhead(next));
+    const inOrder = answer !== undefined && first.hasRowsOf(entries);
+    this.#ahead = inOrder ? later : [];
+    if (inOrder || !answer) this.#goAhead(stage, entries, result);
     return result;
+  }
+
+  /** Begins the steps that most likely come next: one, and more where they follow each other so fast that they are waited for longer. */
+  #goAhead(stage: DecoderStage, entries: readonly StepEntry[], before: Promise<readonly RowOutput[]>): void {
+    const now = performance.now();
+    const most = now - this.#ranAt < SHORT_STEP ? stage.mostAhead : Math.min(stage.mostAhead, 1);
+    this.#ranAt = now;
+    while (this.#ahead.length < most) {
+      const next = nextEntries(entries, this.#ahead.length);
+      if (!next) break;
+      this.#ahead.push(new StepAhead(next, this.#ahead.at(-1)?.outputs ?? before, stage.runAhead(next)));
+    }
   }
 
   /** A second sequence with the same tokens. */

@@ -90,9 +90,10 @@ export class DecoderStage {
     return this.#executable.arenaBytes;
   }
 
-  /** Whether it pays to begin a step before the last one was read. */
-  get runsAhead(): boolean {
-    return this.#executable.runFed !== undefined && this.#parts.profile === undefined;
+  /** How many steps it may pay to begin before the last one was read. */
+  get mostAhead(): number {
+    const { runFed, fedSteps = 1 } = this.#executable;
+    return runFed && !this.#parts.profile ? fedSteps : 0;
   }
 
   /** Enqueues a step whose pages are reserved, and reads its outputs, in order of the entries. */
@@ -187,7 +188,7 @@ function fill(
     const { sequence } = entry;
     pageTable.set(sequence.pages, line * maxPages);
     for (let i = 0; i < entry.tokens.length; i++, row++) {
-      const position = sequence.length + i;
+      const position = sequence.length + (entry.behind ?? 0) + i;
       tokens[row] = entry.tokens[i];
       positions[row] = position;
       lengths[row] = position + 1;

@@ -128,9 +128,9 @@ export class Sequence {
   get pages(): readonly number[] {
     return this.#pages;
   }
-  /** Whether one more token has a place in its pages. */
-  get hasRoom(): boolean {
-    return this.#length < Math.min(this.#pages.length * PAGE_SIZE, this.maxLength);
+  /** How many more tokens have a place in its pages. */
+  get room(): number {
+    return Math.min(this.#pages.length * PAGE_SIZE, this.maxLength) - this.#length;
   }
   /** Pages that would come free with it. */
   get solePages(): number {

@@ -7,22 +7,23 @@ import type { Sequence } from "./pages.ts";
 import type { RowOutput, StepEntry } from "./task.ts";
 
 /**
- * The entries of the step that most likely comes next, whose tokens are not known yet: one more for each sequence. Nothing
- * where one of them is not likely to go on with its output, or has no room for a token in its pages; nor behind a prompt, as a
- * device may be read only when all that was enqueued is done, and the first token is waited for.
+ * The entries of the step that most likely comes next but so many others, whose tokens are not known yet: one more for each
+ * sequence. Nothing where one of them is not likely to go on with its output, or has no room for a token in its pages; nor behind
+ * a prompt, as a device may be read only when all that was enqueued is done, and the first token is waited for.
  */
-export function nextEntries(entries: readonly StepEntry[]): readonly StepEntry[] | undefined {
-  const goOn = entries.every(({ goesOn, tokens, outputs, logits, sequence }) =>
-    goesOn && tokens.length === 1 && outputs === 1 && !logits && sequence.hasRoom
+export function nextEntries(entries: readonly StepEntry[], behind: number): readonly StepEntry[] | undefined {
+  const goOn = entries.every(({ goesOn = 0, tokens, outputs, logits, sequence }) =>
+    goesOn > behind && sequence.room > behind && tokens.length === 1 && outputs === 1 && !logits
   );
   if (!goOn) return undefined;
   // The token is put in its place when it is known.
-  return entries.map(({ sequence }) => ({ sequence, tokens: [0], outputs: 1, logits: false }));
+  return entries.map(({ sequence }) => ({ sequence, tokens: [0], outputs: 1, logits: false, behind }));
 }
 
 /** A step that was begun with the outputs of the one before as its tokens. Only the very next step can be it. */
 export class StepAhead {
-  readonly #outputs: Promise<readonly RowOutput[]>;
+  /** What it gives, row by row. */
+  readonly outputs: Promise<readonly RowOutput[]>;
   /** By sequence: its row, and where its token goes. */
   readonly #places: ReadonlyMap<Sequence, { readonly row: number; readonly slot: number }>;
   #tokens: readonly RowOutput[] = [];
@@ -33,9 +34,10 @@ export class StepAhead {
     before: Promise<readonly RowOutput[]>,
     outputs: Promise<readonly RowOutput[]>,
   ) {
-    this.#outputs = outputs;
-    const place = (sequence: Sequence, row: number) => ({ row, slot: sequence.slot(sequence.length) });
-    this.#places = new Map(entries.map(({ sequence }, row) => [sequence, place(sequence, row)]));
+    this.outputs = outputs;
+    this.#places = new Map(entries.map(({ sequence, behind = 0 }, row) => {
+      return [sequence, { row, slot: sequence.slot(sequence.length + behind) }];
+    }));
     // Who asked for the step before is told of its failure, and whoever asks for this one of its own.
     before.then((outputs) => this.#tokens = outputs, () => {});
     outputs.catch(() => {});
@@ -55,7 +57,7 @@ export class StepAhead {
       if (tokens.length !== 1 || tokens[0] !== this.#tokens[place.row]) return undefined;
       rows.push(place.row);
     }
-    return this.#outputs.then((outputs) => rows.map((row) => outputs[row]));
+    return this.outputs.then((outputs) => rows.map((row) => outputs[row]));
   }
 
   /** Whether its rows are those of these entries, so that a step behind it may take its outputs row by row. */

@@ -31,8 +31,8 @@ export interface Task {
   readonly cross?: CrossPart;
   /** What happens when the context is full. Default: it fails. */
   readonly context?: ContextOptions;
-  /** Whether its next token will be the output as it is, and another one will be wanted behind that. Default: no. */
-  readonly goesOn?: boolean;
+  /** How many of its next tokens will be outputs as they are, each with another one wanted behind it. Default: 0. */
+  readonly goesOn?: number;
   /** Whether it may begin with pages of tasks that began alike, and leave its own to others. */
   readonly sharesPrefix: boolean;
   /** Whether it wants to be in the next step. */
@@ -67,8 +67,10 @@ export interface StepEntry {
   readonly outputs: number;
   /** Whether the outputs must have logits. */
   readonly logits: boolean;
-  /** Whether the sequence is likely to be in the next step with its output as the token. Default: no. */
-  readonly goesOn?: boolean;
+  /** In how many of the next steps the sequence is likely to be, each with its output as the token of the next. Default: 0. */
+  readonly goesOn?: number;
+  /** How many tokens come before, in steps that are begun ahead. Default: 0. */
+  readonly behind?: number;
 }
 
 /** What is computed in one step at most. */

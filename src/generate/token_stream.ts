@@ -146,8 +146,9 @@ class TokenTask implements Task {
   get firstOutput(): number {
     return this.tokens.length - 1;
   }
-  get goesOn(): boolean {
-    return !this.needsLogits && this.#made + 1 < this.#request.maxTokens && this.#forced === undefined;
+  get goesOn(): number {
+    if (this.needsLogits || this.#forced !== undefined) return 0;
+    return Math.max(this.#request.maxTokens - this.#made - 1, 0);
   }
 
   /** The first token that lies ready, or the next to come. */

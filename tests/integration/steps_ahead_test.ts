@@ -12,8 +12,8 @@ interface Steps {
   fed: number;
 }
 
-/** The story model on threads whose steps are counted. */
-async function loadCounted(): Promise<{ model: Model; steps: Steps }> {
+/** The story model on threads whose steps are counted; so many may be begun ahead. */
+async function loadCounted(fedSteps = 1): Promise<{ model: Model; steps: Steps }> {
   const backend = await createWasmBackend({ threads: 2, partWork: 0 });
   const steps = { asked: 0, fed: 0 };
   const compile = backend.compile.bind(backend);
@@ -23,6 +23,7 @@ async function loadCounted(): Promise<{ model: Model; steps: Steps }> {
       const run = executable.run.bind(executable);
       const { runFed } = executable;
       return Object.assign(executable, {
+        fedSteps,
         run: (step: Parameters<typeof run>[0]) => (steps.asked++, run(step)),
         runFed: (...fed: Parameters<NonNullable<typeof runFed>>) => (steps.fed++, runFed?.(...fed)),
       });
@@ -97,4 +98,27 @@ Deno.test("a sequence that leaves a batch does not cost the others the step that
   assertEquals(read, alone.map((ids, i) => ids.slice(0, 6 + 4 * i)));
   // The prompts, the first step behind them, and one behind each of the three that left: its rows are others than those before.
   assertEquals(steps.asked - before.asked, 2 + 3);
+});
+
+Deno.test("where steps are short several are begun ahead, and the text is the same", async () => {
+  const { model, steps } = await loadCounted(4);
+  await using _ = model;
+  const { model: other } = await loadCounted();
+  await using __ = other;
+  const options = { ...GREEDY, maxTokens: 90 };
+  const prompts = [[1, 2, 3], [4], [5, 6, 7, 8, 9]];
+  const expected = await other.generateAll(prompts, options);
+  steps.fed = steps.asked = 0;
+  const texts = await model.generateAll(prompts, options);
+  assertEquals(texts.map(({ ids }) => ids), expected.map(({ ids }) => ids));
+  assert(steps.fed > 60 && steps.fed < 90, `${steps.fed} steps were fed`);
+  // Who breaks off in the middle of a page leaves at most four behind.
+  steps.fed = steps.asked = 0;
+  const read: number[] = [];
+  for await (const { id } of model.generate([1, 2, 3], options)) if (read.push(id) === 12) break;
+  assertEquals(read, expected[0].ids.slice(0, 12));
+  assert(
+    steps.fed > 9 && steps.fed + steps.asked <= 12 + 4,
+    `${steps.fed} and ${steps.asked} steps for 12 tokens`,
+  );
 });
