@@ -45,8 +45,8 @@ export interface DecoderParts {
 export const PREFILL_ROWS = 128;
 /** Rows of prompts in a step where other sequences decode: they wait no longer than such a step takes. */
 const MIXED_ROWS = 64;
-/** Steps that come faster than this, in milliseconds, are short. */
-const SHORT_STEP = 10;
+/** Of steps that come faster than this, in milliseconds, several may be begun ahead. */
+const FAST = 10;
 /** Sequences and outputs of the compiled Programs: a step takes the first that is large enough. */
 const STAGES = [1, 8, 64];
 
@@ -73,6 +73,8 @@ export class Decoder implements StepRunner {
   readonly #sizes: readonly number[];
   /** Steps that are begun, in their order. */
   #ahead: StepAhead[] = [];
+  /** Steps that were begun and are not wanted; what they fail with is told by the next one that is run. */
+  #dropped: StepAhead[] = [];
   #ranAt = -Infinity;
   #closed = false;
 
@@ -139,18 +141,28 @@ export class Decoder implements StepRunner {
     for (const { sequence, tokens } of entries) sequence.reserve(tokens.length);
     const [first, ...later] = this.#ahead;
     const answer = first?.answer(entries);
-    const result = answer ?? stage.run(entries);
-    for (const { sequence, tokens } of entries) sequence.advance(tokens.length);
     const inOrder = answer !== undefined && first.hasRowsOf(entries);
+    if (!inOrder) this.#dropped.push(...(answer ? later : this.#ahead));
     this.#ahead = inOrder ? later : [];
+    const result = answer ?? this.#runBehind(stage, entries);
+    for (const { sequence, tokens } of entries) sequence.advance(tokens.length);
     if (inOrder || !answer) this.#goAhead(stage, entries, result);
     return result;
+  }
+
+  /** Runs a step behind those that were dropped, which have ended when it has. */
+  async #runBehind(stage: DecoderStage, entries: readonly StepEntry[]): Promise<readonly RowOutput[]> {
+    const dropped = this.#dropped;
+    this.#dropped = [];
+    const outputs = await stage.run(entries);
+    for (const step of dropped) await step.outputs;
+    return outputs;
   }
 
   /** Begins the steps that most likely come next: one, and more where they follow each other so fast that they are waited for longer. */
   #goAhead(stage: DecoderStage, entries: readonly StepEntry[], before: Promise<readonly RowOutput[]>): void {
     const now = performance.now();
-    const most = now - this.#ranAt < SHORT_STEP ? stage.mostAhead : Math.min(stage.mostAhead, 1);
+    const most = now - this.#ranAt < FAST ? stage.mostAhead : Math.min(stage.mostAhead, 1);
     this.#ranAt = now;
     while (this.#ahead.length < most) {
       const next = nextEntries(entries, this.#ahead.length);

@@ -277,7 +277,7 @@ function toEntry({ task, sequence, skipped }: Member, count: number): StepEntry 
   const start = sequence.length + skipped;
   const tokens = task.tokens.slice(start, start + count);
   const outputs = Math.max(start + count - Math.max(start, task.firstOutput), 0);
-  return { sequence, tokens, outputs, logits: task.needsLogits, goesOn: task.goesOn };
+  return { sequence, tokens, outputs, logits: task.needsLogits, stepsToGo: task.stepsToGo };
 }
 
 /** Hands the outputs of a step to their tasks. */

@@ -12,8 +12,8 @@ import type { RowOutput, StepEntry } from "./task.ts";
  * a prompt, as a device may be read only when all that was enqueued is done, and the first token is waited for.
  */
 export function nextEntries(entries: readonly StepEntry[], behind: number): readonly StepEntry[] | undefined {
-  const goOn = entries.every(({ goesOn = 0, tokens, outputs, logits, sequence }) =>
-    goesOn > behind && sequence.room > behind && tokens.length === 1 && outputs === 1 && !logits
+  const goOn = entries.every(({ stepsToGo = 0, tokens, outputs, logits, sequence }) =>
+    stepsToGo > behind && sequence.room > behind && tokens.length === 1 && outputs === 1 && !logits
   );
   if (!goOn) return undefined;
   // The token is put in its place when it is known.
@@ -38,7 +38,7 @@ export class StepAhead {
     this.#places = new Map(entries.map(({ sequence, behind = 0 }, row) => {
       return [sequence, { row, slot: sequence.slot(sequence.length + behind) }];
     }));
-    // Who asked for the step before is told of its failure, and whoever asks for this one of its own.
+    // Who asked for the step before is told of its failure, and whoever asks for this one, or the next one where nobody does, of its own.
     before.then((outputs) => this.#tokens = outputs, () => {});
     outputs.catch(() => {});
   }

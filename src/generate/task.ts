@@ -32,7 +32,7 @@ export interface Task {
   /** What happens when the context is full. Default: it fails. */
   readonly context?: ContextOptions;
   /** How many of its next tokens will be outputs as they are, each with another one wanted behind it. Default: 0. */
-  readonly goesOn?: number;
+  readonly stepsToGo?: number;
   /** Whether it may begin with pages of tasks that began alike, and leave its own to others. */
   readonly sharesPrefix: boolean;
   /** Whether it wants to be in the next step. */
@@ -68,7 +68,7 @@ export interface StepEntry {
   /** Whether the outputs must have logits. */
   readonly logits: boolean;
   /** In how many of the next steps the sequence is likely to be, each with its output as the token of the next. Default: 0. */
-  readonly goesOn?: number;
+  readonly stepsToGo?: number;
   /** How many tokens come before, in steps that are begun ahead. Default: 0. */
   readonly behind?: number;
 }

@@ -146,7 +146,7 @@ class TokenTask implements Task {
   get firstOutput(): number {
     return this.tokens.length - 1;
   }
-  get goesOn(): number {
+  get stepsToGo(): number {
     if (this.needsLogits || this.#forced !== undefined) return 0;
     return Math.max(this.#request.maxTokens - this.#made - 1, 0);
   }

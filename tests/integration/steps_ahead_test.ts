@@ -111,14 +111,14 @@ Deno.test("where steps are short several are begun ahead, and the text is the sa
   steps.fed = steps.asked = 0;
   const texts = await model.generateAll(prompts, options);
   assertEquals(texts.map(({ ids }) => ids), expected.map(({ ids }) => ids));
-  assert(steps.fed > 60 && steps.fed < 90, `${steps.fed} steps were fed`);
-  // Who breaks off in the middle of a page leaves at most four behind.
+  // How many steps were begun that no token has come of.
   steps.fed = steps.asked = 0;
+  const begun: number[] = [];
   const read: number[] = [];
-  for await (const { id } of model.generate([1, 2, 3], options)) if (read.push(id) === 12) break;
-  assertEquals(read, expected[0].ids.slice(0, 12));
-  assert(
-    steps.fed > 9 && steps.fed + steps.asked <= 12 + 4,
-    `${steps.fed} and ${steps.asked} steps for 12 tokens`,
-  );
+  for await (const { id } of model.generate([1, 2, 3], options)) {
+    begun.push(steps.asked + steps.fed - read.push(id));
+    if (read.length === 80) break;
+  }
+  assertEquals(read, expected[0].ids.slice(0, 80));
+  assertEquals(Math.max(...begun), 4);
 });

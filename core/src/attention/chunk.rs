@@ -145,8 +145,11 @@ impl<'a> Chunk<'a> {
                 }
             }
             for first in (0..self.queries()).step_by(FOUR) {
+                let mut seen = [(0, 0); FOUR];
                 let count = (self.queries() - first).min(FOUR);
-                let seen = [0, 1, 2, 3].map(|t| self.sees((first + t).min(self.queries() - 1)));
+                for (t, seen) in seen.iter_mut().enumerate().take(count) {
+                    *seen = self.sees(first + t);
+                }
                 self.views
                     .add(first / FOUR)
                     .write(View::new(&seen[..count]));

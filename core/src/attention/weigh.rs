@@ -57,8 +57,10 @@ pub(super) struct View {
     all: (i32, i32),
     /// No query sees a key from there on.
     pub(super) most: i32,
-    _fill: i32,
 }
+
+const _: () = assert!(size_of::<View>() == LANES * View::FLOATS * 4);
+const _: () = assert!(size_of::<State>() == LANES * State::FLOATS * 4);
 
 impl View {
     /// F32 of a query's part of it.
@@ -79,7 +81,6 @@ impl View {
                 end.into_iter().fold(i32::MAX, i32::min),
             ),
             most: queries.iter().map(|it| it.1).fold(0, i32::max),
-            _fill: 0,
         }
     }
 }
@@ -229,13 +230,8 @@ pub(super) unsafe fn weigh_four(
             // SAFETY: the caller's.
             unsafe {
                 let at = scores.add(key * LANES);
-                let mut score = V::load_f32(at);
-                score = masked(
-                    score,
-                    V::splat_i32(start + key as i32),
-                    view.first,
-                    view.end,
-                );
+                let key = V::splat_i32(start + key as i32);
+                let score = masked(V::load_f32(at), key, view.first, view.end);
                 score.store_f32(at);
                 greatest = greatest.max(score);
             }

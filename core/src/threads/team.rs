@@ -66,7 +66,7 @@ pub struct Team {
     stages: Signal,
     /// Parts of the stage that are not done.
     pending: AtomicU32,
-    /// Written by whoever opens a stage, when nobody has a ticket; read by who has one.
+    /// Written by whoever opens a stage, when nobody has a ticket, and by who begins a follower with the only one; read by who has one.
     stage: UnsafeCell<Stage>,
     failure: Mutex<Option<Error>>,
     has_failed: AtomicBool,
@@ -81,7 +81,7 @@ pub struct Team {
     closing: AtomicBool,
 }
 
-// SAFETY: access to the stage is ordered by the tickets, as said there; all else is made for sharing. What the pointers in a
+// SAFETY: access to the stage is ordered by the tickets, and to the follower by `state` and `begun`, as said there; all else is made for sharing. What the pointers in a
 // stage lead to is only touched by holders of a ticket, and whoever starts a step vouches that it stays until the step has ended.
 unsafe impl Sync for Team {}
 // SAFETY: as above.
@@ -344,7 +344,7 @@ impl Team {
         unsafe { self.open_step(executor, step, true) };
     }
 
-    /// Makes the copies of the follower, tells the host that the step before has ended, and reads the record.
+    /// Makes the copies of the follower, reads its record, and tells the host that the step before has ended.
     ///
     /// # Safety
     /// The caller must have the only ticket, of the stage that opens the follower.

@@ -47,7 +47,7 @@ export class CoreExecutable implements Executable, Runnable {
     core.ledger.count(this.arenaBytes);
     this.#record = this.#viewRecord();
     if (runner.runFed) {
-      this.runFed = (step, feed) => runner.runFed?.(this, this.#words(step), this.#resolve(step, feed));
+      this.runFed = (step, feed) => runner.runFed?.(this, this.#words(step), this.#feed(step, feed));
     }
   }
 
@@ -105,7 +105,7 @@ export class CoreExecutable implements Executable, Runnable {
     return words;
   }
 
-  #resolve(step: StepRecord, { from, field, words }: StepFeed): Feed {
+  #feed(step: StepRecord, { from, field, words }: StepFeed): Feed {
     const bytes = 4 * words;
     if (
       !(from instanceof CoreBuffer) || bytes > this.#core.ledger.check(from).bytes ||

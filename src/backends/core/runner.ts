@@ -130,6 +130,8 @@ export class TeamRunner implements Runner {
   #started = 0;
   /** Milliseconds that the last step took. */
   #took = Infinity;
+  /** Whether the running step was seen to begin. */
+  #timed = false;
   #failure?: unknown;
   #driving = false;
 
@@ -228,6 +230,7 @@ export class TeamRunner implements Runner {
     if (feed) abi.view(runnable.record + feed.at, feed.bytes).set(abi.view(feed.from, feed.bytes));
     this.#seen = this.#team.finished();
     this.#started = performance.now();
+    this.#timed = true;
     if (this.#team.start(runnable.program) === 0) this.#running = runnable;
     else this.#failure = this.#error(runnable);
     this.#begun = this.#team.begun();
@@ -248,7 +251,7 @@ export class TeamRunner implements Runner {
   #finish(runnable: Runnable): void {
     const follower = this.#follower;
     this.#running = this.#follower = undefined;
-    this.#took = performance.now() - this.#started;
+    if (this.#timed) this.#took = performance.now() - this.#started;
     if (follower && this.#team.begun() !== this.#begun) return this.#succeed(follower);
     if (follower) {
       const { runnable, feed, reads } = follower;
@@ -265,6 +268,7 @@ export class TeamRunner implements Runner {
     this.#begun = this.#team.begun();
     this.#seen = (this.#seen + 1) | 0;
     this.#started = performance.now();
+    this.#timed = !this.#ended();
     for (const [i, read] of reads.entries()) this.#serve(read, kept[i]);
   }
 

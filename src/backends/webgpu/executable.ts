@@ -118,7 +118,7 @@ function bindGroup(
 }
 
 /** In Deno a read takes ten milliseconds longer than the device: in that time so many short steps can run. */
-const FED_STEPS = 4;
+const FED_STEPS = typeof Deno === "undefined" ? 1 : 4;
 
 class WebGpuExecutable implements Executable {
   readonly arenaBytes: number;
@@ -140,16 +140,16 @@ class WebGpuExecutable implements Executable {
   }
 
   runFed(step: StepRecord, feed: StepFeed): void {
-    this.#submit(step, feed);
+    this.#submit(step, this.#feeding(feed));
   }
 
-  #submit(step: StepRecord, feed?: StepFeed): void {
+  #submit(step: StepRecord, feed?: (commands: GPUCommandEncoder) => void): void {
     const { gpu, faults } = this.#target;
     faults.check();
     if (this.#disposed) throw new BackendError("webgpu", "the Program is disposed; compile it again");
     gpu.queue.writeBuffer(this.#places.stepBuffer, 0, this.#places.step.fill(step));
     const commands = gpu.createCommandEncoder();
-    if (feed) this.#feed(commands, feed);
+    feed?.(commands);
     const pass = commands.beginComputePass();
     let pipeline: GPUComputePipeline | undefined;
     for (const ready of this.#ready) {
@@ -164,14 +164,15 @@ class WebGpuExecutable implements Executable {
     gpu.queue.submit([commands.finish()]);
   }
 
-  /** Has words copied to the record on the device. */
-  #feed(commands: GPUCommandEncoder, { from, field, words }: StepFeed): void {
+  /** What copies words to the record on the device; checked. */
+  #feeding({ from, field, words }: StepFeed): (commands: GPUCommandEncoder) => void {
     const { step, stepBuffer } = this.#places;
     if (4 * words > from.bytes) {
       throw new InvalidArgumentError(`a buffer of ${from.bytes} bytes has no ${words} words for ${field}`);
     }
     const { gpu } = webGpuBuffer(from, "what feeds a step");
-    commands.copyBufferToBuffer(gpu, 0, stepBuffer, step.offset(field, words), 4 * words);
+    const at = step.offset(field, words);
+    return (commands) => commands.copyBufferToBuffer(gpu, 0, stepBuffer, at, 4 * words);
   }
 
   [Symbol.dispose](): void {
