@@ -317,9 +317,7 @@ impl<'a> Chunk<'a> {
                         softcap,
                     );
                 } else {
-                    let queries = [0, 1, 2, 3]
-                        .map(|t| self.query((first + t).min(self.queries() - 1), start));
-                    let queries = &queries[..count];
+                    let queries = (first..first + count).map(|query| self.query(query, start));
                     weigh_few(scores, TILE_KEYS, seen.end, state, queries, softcap);
                 }
                 let sums = self.sums.add(first * dim);

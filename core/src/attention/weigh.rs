@@ -114,29 +114,25 @@ pub(super) unsafe fn weigh_few(
     stride: usize,
     count: usize,
     state: &mut State,
-    queries: &[Query],
+    queries: impl ExactSizeIterator<Item = Query>,
     softcap: f32,
 ) {
+    let few = queries.len();
     let exp = SoftmaxExp::new();
     let mut greatest = state.greatest.lanes();
-    for (t, (query, greatest)) in queries.iter().zip(&mut greatest).enumerate() {
+    for (t, (query, greatest)) in queries.zip(&mut greatest).enumerate() {
         // SAFETY: the caller's.
         unsafe {
             let at = scores.add(t * stride);
             if softcap != 0.0 {
                 cap(at, count.div_ceil(LANES), softcap);
             }
-            *greatest = greatest.max(mask(at, count, query));
+            *greatest = greatest.max(mask(at, count, &query));
         }
     }
     let relative = state.raise(V::from_lanes(greatest), &exp).lanes();
     let mut totals = [0.0; LANES];
-    for (t, (total, relative)) in totals
-        .iter_mut()
-        .zip(relative)
-        .take(queries.len())
-        .enumerate()
-    {
+    for (t, (total, relative)) in totals.iter_mut().zip(relative).take(few).enumerate() {
         // SAFETY: the caller's.
         *total = unsafe { weigh(scores.add(t * stride), count, relative) };
     }
